@@ -1,0 +1,214 @@
+"""What an operator can set: defaults < TOML file (``VOXCPM_CONFIG``) < ``VOXCPM_*`` variables."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tomllib
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from marshmallow import ValidationError, fields, validate
+
+from voxcpm_openai.errors import SettingsError
+
+PREFIX = "VOXCPM_"
+CONFIG_VARIABLE = "VOXCPM_CONFIG"
+
+
+class Words(fields.Field[tuple[str, ...]]):
+    """A list of words: comma-separated in a variable, an array in TOML."""
+
+    def _deserialize(self, value: object, *_: object, **__: object) -> tuple[str, ...]:
+        if isinstance(value, str):
+            value = value.split(",")
+        if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+            raise ValidationError("Not a list of words, or words separated by commas.")
+        return tuple(word.strip() for word in value if word.strip())
+
+
+class Folder(fields.Field[Path]):
+    """A folder that exists; ``~`` is understood."""
+
+    def _deserialize(self, value: object, *_: object, **__: object) -> Path:
+        if not isinstance(value, str) or not (path := Path(value).expanduser()).is_dir():
+            raise ValidationError("Not a folder that exists.")
+        return path.resolve()
+
+
+def _whole(low: int, high: int) -> fields.Integer:
+    return fields.Integer(validate=validate.Range(low, high))
+
+
+def setting(field: fields.Field[Any], help_text: str, default: object) -> Any:
+    """Declare one setting: how it is read, what it is for, what it is when nobody sets it."""
+    return dataclasses.field(default=default, metadata={"field": field, "help": help_text})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings, read once at the start by ``load_settings`` and never changed."""
+
+    host: str = setting(
+        fields.String(validate=validate.Length(min=1)),
+        "The address to listen on. Beyond loopback, `api_keys` or `allow_open` is required.",
+        "127.0.0.1",
+    )
+    port: int = setting(_whole(1, 65535), "The port to listen on.", 7861)
+    workers: int = setting(
+        _whole(1, 256), "Processes. Each loads the engine: one for each GPU, else one.", 1
+    )
+    max_streams: int = setting(
+        _whole(1, 4096), "Speech requests that one worker carries; one more is a 503.", 64
+    )
+    graceful_timeout: int = setting(
+        _whole(1, 86400), "Seconds that running streams get to finish when the server stops.", 30
+    )
+    api_keys: tuple[str, ...] = setting(
+        Words(), "Keys that clients may send, comma-separated. None: everybody is let in.", ()
+    )
+    allow_open: bool = setting(
+        fields.Boolean(), "Listen beyond loopback although there are no API keys.", False
+    )
+    public_discovery: bool = setting(
+        fields.Boolean(), "Let models and voices be listed without a key.", True
+    )
+    cors_origins: tuple[str, ...] = setting(
+        Words(), "Origins whose web pages may call the server, comma-separated; `*` for all.", ()
+    )
+    strict: bool = setting(
+        fields.Boolean(), "Refuse request fields that would be ignored, with a 400.", False
+    )
+    engine: str = setting(
+        fields.String(validate=validate.Length(min=1)),
+        "The engine to run, or `auto`: voxcpm where it can run, else hibari.",
+        "auto",
+    )
+    threads: int = setting(
+        _whole(0, 1024), "CPU threads for the engine. 0: as many as there are cores.", 0
+    )
+    default_voice: str = setting(
+        fields.String(validate=validate.Length(min=1)),
+        "The voice of requests that name none.",
+        "alloy",
+    )
+    max_input_chars: int = setting(
+        _whole(1, 10_000_000), "The longest `input`, in characters.", 4096
+    )
+    voices_dir: Path | None = setting(
+        Folder(), "A folder of your own voices: `<id>.toml`, with `<id>.flac` for a clip.", None
+    )
+    plugins_dir: Path | None = setting(
+        Folder(), "A folder of your own plugins: one `.py` file each.", None
+    )
+    disabled_plugins: tuple[str, ...] = setting(
+        Words(), "Plugins to leave out, by name, comma-separated.", ()
+    )
+    log_level: str = setting(
+        fields.String(validate=validate.OneOf(["debug", "info", "warning", "error"])),
+        "How much is logged: `debug`, `info`, `warning` or `error`.",
+        "info",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the value of a setting came from, such as ``VOXCPM_PORT`` or ``default``."""
+
+    name: str
+    value: object
+    origin: str
+
+
+def variable(name: str) -> str:
+    """Return the environment variable of a setting: ``port`` → ``VOXCPM_PORT``."""
+    return PREFIX + name.upper()
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read all settings.  Raises SettingsError with every fault found; warns of unknown variables.
+
+    ``environ`` is ``os.environ`` unless given.
+    """
+    settings, problems = read_settings(environ)
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return settings
+
+
+def read_settings(environ: Mapping[str, str] | None = None) -> tuple[Settings, list[str]]:
+    """Read all settings and list what is wrong; a wrong one keeps its default."""
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for source in sources(environ, problems):
+        if source.origin == "default":
+            continue
+        field: fields.Field[Any] = _FIELDS[source.name].metadata["field"]
+        try:
+            values[source.name] = field.deserialize(source.value)
+        except ValidationError as error:
+            shown = "***" if source.name == "api_keys" else repr(source.value)
+            wants = " ".join(str(message) for message in error.messages)
+            problems.append(f"{source.origin} = {shown}: {wants} {_help(source.name)}")
+    return Settings(**values), problems
+
+
+def sources(
+    environ: Mapping[str, str] | None = None, problems: list[str] | None = None
+) -> list[Source]:
+    """List every setting with its raw value and origin; what is wrong goes to ``problems``."""
+    environ = os.environ if environ is None else environ
+    problems = [] if problems is None else problems
+    path, table = environ.get(CONFIG_VARIABLE), {}
+    if path:
+        table = _read_file(Path(path).expanduser(), problems)
+    _warn_of_unknown(environ)
+    found = []
+    for name, field in _FIELDS.items():
+        if variable(name) in environ:
+            found.append(Source(name, environ[variable(name)], variable(name)))
+        elif name in table:
+            found.append(Source(name, table[name], f"{path}: {name}"))
+        else:
+            found.append(Source(name, field.default, "default"))
+    return found
+
+
+def describe() -> list[tuple[str, str, object]]:
+    """List every setting as (name, help, default), for the docs and ``check``."""
+    return [(name, _help(name), field.default) for name, field in _FIELDS.items()]
+
+
+def _help(name: str) -> str:
+    return str(_FIELDS[name].metadata["help"])
+
+
+def _read_file(path: Path, problems: list[str]) -> dict[str, object]:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        problems.append(f"{CONFIG_VARIABLE} = {str(path)!r}: cannot be read: {error.strerror}.")
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        problems.append(f"{CONFIG_VARIABLE} = {str(path)!r}: is not TOML: {error}.")
+        return {}
+    problems += [
+        f"{path}: {name} = {table[name]!r}: there is no such setting; there are "
+        f"{', '.join(_FIELDS)}."
+        for name in table
+        if name not in _FIELDS
+    ]
+    return table
+
+
+def _warn_of_unknown(environ: Mapping[str, str]) -> None:
+    known = {variable(name) for name in _FIELDS} | {CONFIG_VARIABLE}
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and name not in known:
+            warnings.warn(f"{name} is not a setting; it is ignored.", stacklevel=4)
+
+
+_FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
