@@ -5,6 +5,7 @@ Both give the same samples however the input is cut.
 
 from __future__ import annotations
 
+import itertools
 import math
 from fractions import Fraction
 
@@ -63,7 +64,7 @@ class Tempo:
         )
         self._sink = graph.add("abuffersink")
         chain = [self._source, *(graph.add("atempo", f"{f:.6f}") for f in stages), self._sink]
-        for left, right in zip(chain, chain[1:], strict=False):
+        for left, right in itertools.pairwise(chain):
             left.link_to(right)
         graph.configure()
         self._graph = graph
