@@ -10,6 +10,7 @@
         ├── Unauthorized           401
         ├── UnknownModel           404 model_not_found
         ├── UnknownVoice           404 voice_not_found
+        ├── ClientLeft             499 (for the log: nobody reads the answer)
         └── Unavailable            503, with Retry-After
             ├── Overloaded         overloaded
             ├── EngineLoading      engine_loading
@@ -113,6 +114,17 @@ class UnknownVoice(RequestError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, param="voice")
+
+
+class ClientLeft(RequestError):
+    """The client hung up before its first byte.  499 is nginx's number for it."""
+
+    status = 499
+    type = "invalid_request_error"
+    code = "client_left"
+
+    def __init__(self) -> None:
+        super().__init__("The client closed the connection.")
 
 
 class Unavailable(RequestError):

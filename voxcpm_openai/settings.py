@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import tomllib
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,8 @@ from typing import Any
 from marshmallow import ValidationError, fields, validate
 
 from voxcpm_openai.errors import SettingsError
+
+logger = logging.getLogger(__name__)
 
 PREFIX = "VOXCPM_"
 CONFIG_VARIABLE = "VOXCPM_CONFIG"
@@ -208,7 +210,7 @@ def _warn_of_unknown(environ: Mapping[str, str]) -> None:
     known = {variable(name) for name in _FIELDS} | {CONFIG_VARIABLE}
     for name in sorted(environ):
         if name.startswith(PREFIX) and name not in known:
-            warnings.warn(f"{name} is not a setting; it is ignored.", stacklevel=4)
+            logger.warning("%s is not a setting; it is ignored", name)
 
 
 _FIELDS = {field.name: field for field in dataclasses.fields(Settings)}

@@ -1,0 +1,48 @@
+# The commands people use.  `make serve` and `make test` need Python 3.11 or newer, nothing else.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: serve test lint bench docs clean
+
+serve: $(VENV)/serve.stamp
+	@exec $(BIN)/gunicorn -c gunicorn.conf.py wsgi:app
+
+test: $(VENV)/test.stamp
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/test.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# Against a server of its own; needs ffmpeg for the comparison with pydub.
+bench: $(VENV)/test.stamp
+	$(BIN)/python benchmarks/server.py
+	$(BIN)/python benchmarks/encoders.py
+
+# Writes the generated parts of docs/ anew; a test fails where they are stale.
+docs: $(VENV)/test.stamp
+	$(BIN)/python docs/generate.py
+
+clean:
+	rm -rf $(VENV) dist build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/serve.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing into $(VENV) ..."
+	$(PIP) --editable .
+	@touch $@
+
+# resemblyzer's weights alone: the package itself wants CUDA and an old setuptools.
+$(VENV)/test.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing into $(VENV) what the tests need ..."
+	$(PIP) --editable '.[test]'
+	$(PIP) --no-deps resemblyzer
+	@touch $@ $(VENV)/serve.stamp

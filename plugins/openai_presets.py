@@ -1,0 +1,17 @@
+"""OpenAI's model ids, with the inference steps that each has had since the predecessor."""
+
+from __future__ import annotations
+
+from voxcpm_openai import Preset, hookimpl
+
+
+@hookimpl
+def register_presets() -> list[Preset]:
+    """Give OpenAI's ids; an engine without inference steps speaks all of them alike."""
+    balanced = {"inference_steps": 7}
+    return [
+        Preset("tts-1", options={"inference_steps": 5}, sse=False),
+        Preset("tts-1-hd", options={"inference_steps": 10}, sse=False),
+        Preset("gpt-4o-mini-tts", options=balanced),
+        Preset("gpt-4o-mini-tts-2025-12-15", options=balanced),
+    ]

@@ -1,0 +1,234 @@
+"""The registry: what plugins give, who wins, and what is said when one is wrong."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from dataclasses import replace
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from voxcpm_openai import EngineSpec, Preset, Settings, Voice
+from voxcpm_openai import registry as registry_module
+from voxcpm_openai.errors import PluginError, SettingsError
+from voxcpm_openai.registry import Registry, choose_engine, load_registry
+
+THIRTEEN = (
+    "alloy ash ballad cedar coral echo fable marin nova onyx sage shimmer verse".split()  # noqa: SIM905
+)
+
+
+def plugin(folder: Path, name: str, source: str) -> Settings:
+    (folder / f"{name}.py").write_text(dedent(source), encoding="utf-8")
+    return Settings(plugins_dir=folder)
+
+
+def voice_plugin(id_: str, name: str) -> str:
+    return f"""
+        from voxcpm_openai import Voice, hookimpl
+
+        @hookimpl
+        def register_voices():
+            return [Voice(id={id_!r}, name={name!r}, options={{"hibari": {{}}}})]
+        """
+
+
+def test_the_stock_plugins_give_voices_models_formats_and_an_engine() -> None:
+    registry = load_registry(Settings())
+    assert sorted(registry.voices) == THIRTEEN
+    assert {"tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15", "hibari"} == set(
+        registry.presets
+    )
+    assert list(registry.formats) == ["mp3", "opus", "aac", "flac", "wav", "pcm"]
+    assert list(registry.engines) == ["hibari"]
+    assert {plugin.origin for plugin in registry.plugins} == {"stock"}
+
+
+def test_a_plugin_in_the_users_folder_wins_over_the_stock_and_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = plugin(tmp_path, "mine", voice_plugin("alloy", "My Alloy"))
+    with caplog.at_level(logging.INFO):
+        registry = load_registry(settings)
+    assert registry.voices["alloy"].name == "My Alloy"
+    assert sorted(registry.voices) == THIRTEEN
+    assert "voice 'alloy': mine wins over voice_folder" in caplog.text
+
+
+def test_a_voice_in_the_users_folder_wins_over_every_plugin(tmp_path: Path) -> None:
+    plugins, voices = tmp_path / "plugins", tmp_path / "voices"
+    plugins.mkdir()
+    voices.mkdir()
+    settings = plugin(plugins, "mine", voice_plugin("alloy", "The plugin's"))
+    (voices / "alloy.toml").write_text('name = "The user\'s"\n[options.hibari]\n')
+    registry = load_registry(replace(settings, voices_dir=voices))
+    assert registry.voices["alloy"].name == "The user's"
+
+
+def test_an_entry_point_wins_over_the_stock_and_loses_to_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = tmp_path / "installed"
+    installed.mkdir()
+    source = """
+        from voxcpm_openai import Voice, hookimpl
+
+        @hookimpl
+        def register_voices():
+            return [Voice("alloy", "Installed"), Voice("echo", "Installed")]
+        """
+    (installed / "voice_pack_for_a_test.py").write_text(dedent(source))
+    monkeypatch.syspath_prepend(str(installed))
+    point = EntryPoint("pack", "voice_pack_for_a_test", "voxcpm_openai")
+    monkeypatch.setattr(registry_module, "entry_points", lambda group: [point])
+    own = tmp_path / "own"
+    own.mkdir()
+    registry = load_registry(plugin(own, "mine", voice_plugin("alloy", "Mine")))
+    assert registry.voices["echo"].name == "Installed"
+    assert registry.voices["alloy"].name == "Mine"
+    sys.modules.pop("voice_pack_for_a_test")
+
+
+def test_a_disabled_plugin_is_not_even_imported(tmp_path: Path) -> None:
+    settings = plugin(tmp_path, "broken", "raise RuntimeError('no')")
+    registry = load_registry(replace(settings, disabled_plugins=("broken", "openai_presets")))
+    assert "tts-1" not in registry.presets
+    assert "broken" not in {plugin.name for plugin in registry.plugins}
+
+
+def test_disabling_what_does_not_exist_warns(caplog: pytest.LogCaptureFixture) -> None:
+    load_registry(Settings(disabled_plugins=("nobody",)))
+    assert "'nobody', which does not exist" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("import no_such_package", "cannot be imported: ModuleNotFoundError"),
+        ("raise RuntimeError('out of luck')", "RuntimeError: out of luck"),
+        (
+            """
+            from voxcpm_openai import hookimpl
+            @hookimpl
+            def register_voice(): return []
+            """,
+            "register_voices, register_presets, register_encoders, register_engines",
+        ),
+        (
+            """
+            from voxcpm_openai import hookimpl
+            @hookimpl
+            def register_voices(wish): return []
+            """,
+            "does not fit",
+        ),
+        (
+            """
+            from voxcpm_openai import hookimpl
+            @hookimpl
+            def register_voices(): return ["alloy"]
+            """,
+            "register_voices gave 'alloy', not a Voice",
+        ),
+        (
+            """
+            from voxcpm_openai import hookimpl
+            @hookimpl
+            def register_voices(): return None
+            """,
+            "register_voices gave None, not a list",
+        ),
+        (
+            """
+            from voxcpm_openai import hookimpl
+            @hookimpl
+            def register_voices(): return 1 / 0
+            """,
+            "register_voices failed: ZeroDivisionError",
+        ),
+    ],
+)
+def test_a_plugin_that_fails_stops_the_start_with_its_name_and_the_cause(
+    tmp_path: Path, source: str, told: str
+) -> None:
+    with pytest.raises(PluginError) as caught:
+        load_registry(plugin(tmp_path, "odd_one", source))
+    assert "odd_one" in str(caught.value)
+    assert told in str(caught.value)
+
+
+def test_two_plugins_of_one_name_stop_the_start(tmp_path: Path) -> None:
+    with pytest.raises(PluginError, match=r"'voice_folder'.*rename"):
+        load_registry(plugin(tmp_path, "voice_folder", ""))
+
+
+@pytest.mark.parametrize(
+    ("toml", "told"),
+    [
+        ("name = ", "alloy.toml"),
+        ("nmae = 'x'\n[options.hibari]", "'nmae' is not a key of a voice"),
+        ("name = 7\n[options.hibari]", "name = 7 is not a text"),
+        ("name = 'x'", "neither a clip alloy.flac nor"),
+        ("name = 'x'\noptions = 3", "options are tables by engine"),
+    ],
+)
+def test_a_wrong_voice_file_is_named(tmp_path: Path, toml: str, told: str) -> None:
+    (tmp_path / "alloy.toml").write_text(toml)
+    with pytest.raises(PluginError) as caught:
+        load_registry(Settings(voices_dir=tmp_path))
+    assert told in str(caught.value)
+
+
+def test_a_plugin_may_ask_for_the_settings(tmp_path: Path) -> None:
+    source = """
+        from voxcpm_openai import Preset, hookimpl
+
+        @hookimpl
+        def register_presets(settings):
+            return [Preset(f"port-{settings.port}")]
+        """
+    assert "port-7861" in load_registry(plugin(tmp_path, "asks", source)).presets
+
+
+def test_a_default_voice_that_does_not_exist_stops_the_start() -> None:
+    with pytest.raises(SettingsError, match=r"VOXCPM_DEFAULT_VOICE = 'nobody'.*alloy"):
+        load_registry(Settings(default_voice="nobody"))
+
+
+def spec(name: str, reason: str | None = None) -> EngineSpec:
+    def start(settings: Settings) -> None:
+        raise AssertionError
+
+    return EngineSpec(name, start=start, available=lambda: reason)  # type: ignore[arg-type]
+
+
+def house(*engines: EngineSpec) -> Registry:
+    return Registry((), {}, {}, {}, {engine.name: engine for engine in engines})
+
+
+def test_auto_takes_voxcpm_where_it_can_run() -> None:
+    choice = choose_engine(house(spec("hibari"), spec("voxcpm")), Settings())
+    assert choice.spec.name == "voxcpm"
+
+
+def test_auto_falls_back_to_hibari_and_says_why() -> None:
+    choice = choose_engine(house(spec("hibari"), spec("voxcpm", "no CUDA device.")), Settings())
+    assert choice.spec.name == "hibari"
+    assert "voxcpm: no CUDA device." in choice.why
+
+
+def test_an_engine_asked_for_by_name_must_be_able_to_run() -> None:
+    engines = house(spec("hibari"), spec("voxcpm", "no weights here."))
+    with pytest.raises(SettingsError, match="'voxcpm': no weights here"):
+        choose_engine(engines, Settings(engine="voxcpm"))
+    with pytest.raises(SettingsError, match="there are auto, hibari, voxcpm"):
+        choose_engine(engines, Settings(engine="nobody"))
+
+
+def test_presets_of_another_engine_are_not_served() -> None:
+    presets = {p.id: p for p in (Preset("any"), Preset("mine", "hibari"), Preset("its", "voxcpm"))}
+    registry = Registry((), {"alloy": Voice("alloy", "Alloy")}, presets, {}, {})
+    assert [p.id for p in registry.presets_for("hibari")] == ["any", "mine"]

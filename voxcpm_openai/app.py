@@ -1,0 +1,54 @@
+"""The factory: settings in, Flask app out."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from voxcpm_openai.registry import choose_engine, load_registry
+from voxcpm_openai.resolve import Resolver
+from voxcpm_openai.running import RunningEngine
+from voxcpm_openai.settings import Settings
+from voxcpm_openai.voices.catalog import Catalog
+from voxcpm_openai.web import auth, cors, errors, health, log, models, speech, voices
+from voxcpm_openai.web.state import KEY, State
+from voxcpm_openai.web.streams import Streams
+from voxcpm_openai.web.watch import Watch
+
+BODY_OVERHEAD = 256 * 1024
+"""Room in a request body for everything but the input, in bytes."""
+
+BYTES_PER_CHARACTER = 12
+"""JSON may write one character as two escapes: ``\\ud83d\\ude00``."""
+
+
+def create_app(settings: Settings) -> Flask:
+    """Make the app.  Its engine is chosen but not started: ``state_of(app).running.start()``.
+
+    Raises StartError where a plugin or a setting is wrong.
+    """
+    app = Flask("voxcpm_openai", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = (
+        BODY_OVERHEAD + BYTES_PER_CHARACTER * settings.max_input_chars
+    )
+    app.url_map.strict_slashes = False
+    app.extensions[KEY] = _state(settings)
+    for extension in (log, cors, auth, errors):
+        extension.init_app(app)
+    for blueprint in (speech, models, voices, health):
+        app.register_blueprint(blueprint.blueprint)
+    return app
+
+
+def _state(settings: Settings) -> State:
+    registry = load_registry(settings)
+    catalog = Catalog(registry.voices)
+    choice = choose_engine(registry, settings)
+    return State(
+        settings=settings,
+        registry=registry,
+        catalog=catalog,
+        resolver=Resolver(registry, catalog, settings, choice.spec.name),
+        running=RunningEngine(choice, settings),
+        streams=Streams(settings.max_streams),
+        watch=Watch(),
+    )

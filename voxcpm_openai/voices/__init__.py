@@ -1,0 +1,1 @@
+"""The voices that can be asked for."""

@@ -1,0 +1,1 @@
+"""The HTTP face: one blueprint a file, and the manners of every reply."""

@@ -1,0 +1,18 @@
+"""CORS: off unless origins are configured (``VOXCPM_CORS_ORIGINS``)."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from voxcpm_openai.web.speech import IGNORED, RATE
+from voxcpm_openai.web.state import state_of
+
+
+def init_app(app: Flask) -> None:
+    """Let the pages of the configured origins call the server."""
+    origins = state_of(app).settings.cors_origins
+    if not origins:
+        return
+    from flask_cors import CORS
+
+    CORS(app, origins=list(origins), expose_headers=["x-request-id", IGNORED, RATE], max_age=600)

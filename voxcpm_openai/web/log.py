@@ -1,0 +1,63 @@
+"""The manners of every reply: its id, its timing headers, and one line in the log."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+import uuid
+
+from flask import Flask, Response, g, request
+
+logger = logging.getLogger("voxcpm_openai.requests")
+
+API_VERSION = "2020-10-01"
+"""What OpenAI's own servers send as ``openai-version``."""
+
+SANE_ID = re.compile(r"[\w.:-]{1,128}")
+"""A proxy may name the request, so that both logs agree; anything odd is replaced."""
+
+
+def init_app(app: Flask) -> None:
+    """Time each request, give it an id, and log it when its last byte is out."""
+    app.before_request(begin)
+    app.after_request(finish)
+
+
+def begin() -> None:
+    """Note the time and the id."""
+    g.begun = time.monotonic()
+    sent = request.headers.get("X-Request-Id", "")
+    g.request_id = sent if SANE_ID.fullmatch(sent) else f"req_{uuid.uuid4().hex}"
+    g.notes = {}
+
+
+def note(**facts: object) -> None:
+    """Add facts to the log line of the current request.  Never the text that is spoken."""
+    g.notes.update(facts)
+
+
+def elapsed_ms() -> int:
+    """Return the milliseconds since the current request began."""
+    begun: float = g.begun
+    return round((time.monotonic() - begun) * 1000)
+
+
+def finish(response: Response) -> Response:
+    """Set the headers that every reply has and arrange for the log line."""
+    response.headers["x-request-id"] = g.request_id
+    response.headers["openai-processing-ms"] = str(elapsed_ms())
+    response.headers["openai-version"] = API_VERSION
+    response.headers.setdefault("Access-Control-Expose-Headers", "x-request-id")
+    probe = request.blueprint == "health" and response.status_code == 200
+    level = logging.DEBUG if probe else logging.INFO
+    line = {"id": g.request_id, "method": request.method, "path": request.path}
+    notes, begun = g.notes, g.begun
+
+    def write() -> None:
+        total = round((time.monotonic() - begun) * 1000)
+        facts = {**line, "status": response.status_code, "ms": total, **notes}
+        logger.log(level, " ".join(f"{name}={value}" for name, value in facts.items()))
+
+    response.call_on_close(write)
+    return response

@@ -1,0 +1,52 @@
+"""``/v1/models``: the model ids that the running engine can serve."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, jsonify
+
+from voxcpm_openai.contracts import Preset
+from voxcpm_openai.errors import InvalidRequest
+from voxcpm_openai.web.state import state
+
+blueprint = Blueprint("models", __name__)
+
+CREATED = 1_795_305_600
+"""When the first release was made (2026-11-22): the field must hold some whole number."""
+
+OWNER = "voxcpm-openai"
+
+
+@blueprint.get("/v1/models")
+def list_models() -> Response:
+    """List the models, in OpenAI's shape."""
+    return jsonify({"object": "list", "data": [_model(preset) for preset in _served()]})
+
+
+@blueprint.get("/v1/models/<path:id_>")
+def get_model(id_: str) -> Response:
+    """Return one model.  Raises UnknownModel."""
+    return jsonify(_model(state().resolver.preset(id_)))
+
+
+@blueprint.delete("/v1/models/<path:id_>")
+def delete_model(id_: str) -> Response:
+    """Refuse: presets come from plugins.  Raises UnknownModel, or InvalidRequest."""
+    preset = state().resolver.preset(id_)
+    raise InvalidRequest(
+        f"The model '{preset.id}' is built in and cannot be deleted.", param="model"
+    )
+
+
+@blueprint.get("/v1/audio/models")
+def list_audio_models() -> Response:
+    """List the models as Open WebUI reads them."""
+    return jsonify({"models": [{"id": preset.id} for preset in _served()]})
+
+
+def _served() -> list[Preset]:
+    here = state()
+    return here.registry.presets_for(here.running.name)
+
+
+def _model(preset: Preset) -> dict[str, object]:
+    return {"id": preset.id, "object": "model", "created": CREATED, "owned_by": OWNER}

@@ -1,0 +1,158 @@
+"""The shapes of requests: each field checked by itself, with a message for a person."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Request
+from marshmallow import INCLUDE, Schema, ValidationError, fields, post_load, pre_load, validate
+from werkzeug.exceptions import UnsupportedMediaType
+
+from voxcpm_openai.errors import InvalidRequest
+from voxcpm_openai.resolve import SpeechRequest
+
+SAMPLE_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+"""What the codecs take, in Hz."""
+
+MAX_INSTRUCTIONS = 4096
+UNSET_INSTRUCTIONS = ("", "None")
+"""Home Assistant sends the word "None" where nobody wrote instructions."""
+
+
+class VoiceName(fields.Field[str | None]):
+    """A voice as a string or as ``{"id": "..."}``; the empty string means the default."""
+
+    def _deserialize(self, value: object, *_: object, **__: object) -> str | None:
+        if isinstance(value, dict):
+            value = value.get("id")
+            if not value:
+                raise ValidationError('must be a voice\'s id, or {"id": "..."}.')
+        if not isinstance(value, str):
+            raise ValidationError('must be a voice\'s id, or {"id": "..."}.')
+        return value.strip() or None
+
+
+def _number(low: float, high: float) -> fields.Float:
+    wrong = f"must be a number from {low} to {high}."
+    return fields.Float(
+        allow_none=True,
+        validate=validate.Range(low, high, error=wrong),
+        error_messages={"invalid": wrong, "special": wrong, "too_large": wrong},
+    )
+
+
+def _whole(low: int, high: int) -> fields.Integer:
+    wrong = f"must be a whole number from {low} to {high}."
+    return fields.Integer(
+        strict=True,
+        allow_none=True,
+        validate=validate.Range(low, high, error=wrong),
+        error_messages={"invalid": wrong, "too_large": wrong},
+    )
+
+
+def _text(**kwargs: Any) -> fields.String:
+    return fields.String(error_messages={"invalid": "must be a string."}, **kwargs)
+
+
+class SpeechSchema(Schema):
+    """The body of ``POST /v1/audio/speech``.  Null means unset, except where it is required."""
+
+    class Meta:
+        """Keep unknown fields: they are named in a header, or refused in strict mode."""
+
+        unknown = INCLUDE
+
+    model = _text(required=True)
+    input = _text(required=True)
+    voice = VoiceName(allow_none=True)
+    response_format = _text(allow_none=True)
+    speed = _number(0.25, 4.0)
+    instructions = _text(
+        allow_none=True,
+        validate=validate.Length(
+            max=MAX_INSTRUCTIONS, error=f"must have at most {MAX_INSTRUCTIONS} characters."
+        ),
+    )
+    stream_format = _text(
+        allow_none=True,
+        validate=validate.OneOf(["audio", "sse"], error="must be 'audio' or 'sse'."),
+    )
+    seed = _whole(0, 2**63 - 1)
+    sample_rate = fields.Integer(
+        strict=True,
+        allow_none=True,
+        validate=validate.OneOf(
+            SAMPLE_RATES, error=f"must be one of {', '.join(map(str, SAMPLE_RATES))}."
+        ),
+        error_messages={"invalid": "must be a whole number."},
+    )
+    cfg_value = _number(0.1, 10.0)
+    inference_steps = _whole(1, 100)
+    language = _text(
+        allow_none=True,
+        validate=validate.Regexp(
+            r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*\Z", error="must be a language code such as 'en'."
+        ),
+    )
+
+    @pre_load
+    def check_encoding(self, data: Mapping[str, object], **_: object) -> Mapping[str, object]:
+        """Refuse lone surrogates, which JSON can carry and no text may hold."""
+        for name, value in data.items():
+            if isinstance(value, str) and not _is_unicode(value):
+                raise ValidationError("holds half of a surrogate pair: not valid Unicode.", name)
+        return data
+
+    @post_load(pass_original=True)
+    def make(
+        self, data: dict[str, Any], original: Mapping[str, object], **_: object
+    ) -> SpeechRequest:
+        """Drop what is unset and set unknown fields apart, in the order in which they came."""
+        unknown = tuple(name for name in original if name not in self.fields)
+        given = {n: v for n, v in data.items() if n in self.fields and v is not None}
+        if given.get("instructions", "").strip() in UNSET_INSTRUCTIONS:
+            given.pop("instructions", None)
+        return SpeechRequest(**given, unknown=unknown)
+
+
+def load_speech(request: Request) -> SpeechRequest:
+    """Read a speech request.  Raises InvalidRequest for the first field that is wrong."""
+    try:
+        loaded: SpeechRequest = SpeechSchema().load(_json_object(request))
+    except ValidationError as error:
+        messages: dict[str, Any] = error.normalized_messages()  # type: ignore[no-untyped-call]
+        field = next(iter(messages))
+        raise InvalidRequest(_sentence(field, messages[field]), param=field) from error
+    return loaded
+
+
+def _json_object(request: Request) -> dict[str, Any]:
+    if request.mimetype not in ("application/json", ""):
+        raise UnsupportedMediaType(
+            f"The body must be JSON (Content-Type: application/json), not {request.mimetype}."
+        )
+    try:
+        body = json.loads(request.get_data())
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest(f"The body is not valid JSON: {error}.") from error
+    if not isinstance(body, dict):
+        raise InvalidRequest('The body must be a JSON object, such as {"model": ...}.')
+    return body
+
+
+def _sentence(field: str, messages: Any) -> str:
+    message = str(messages[0] if isinstance(messages, list) else messages)
+    if message in ("Missing data for required field.", "Field may not be null."):
+        return f"'{field}' is required."
+    return f"'{field}' {message}"
+
+
+def _is_unicode(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
