@@ -1,0 +1,133 @@
+"""``voxcpm-openai bench``: how a server fares under load."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from voxcpm_openai.load import TEXTS, LoadPlan, LoadReport, Spread, run
+
+DEFAULT_URL = "http://127.0.0.1:7861"
+
+COLUMNS = (
+    ("streams", 7),
+    ("requests", 8),
+    ("first byte ms, p50/p90/p99", 26),
+    ("total s, p50/p90/p99", 20),
+    ("gap ms", 6),
+    ("underruns", 9),
+    ("RTF", 5),
+    ("audio s/s", 9),
+    ("faults", 6),
+)
+"""The table's columns and their widths."""
+
+
+def _levels(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[int, ...]:
+    """Read numbers of streams, such as ``1,8,32``."""
+    try:
+        levels = tuple(int(part) for part in value.split(","))
+    except ValueError:
+        levels = (0,)
+    if min(levels) < 1:
+        raise click.BadParameter(f"{value!r} should be whole numbers above zero, as in 1,8,32.")
+    return levels
+
+
+@click.command()
+@click.argument("url", default=DEFAULT_URL)
+@click.option("--streams", callback=_levels, default="1,8,32,64", show_default=True)
+@click.option(
+    "--requests",
+    type=click.IntRange(min=1),
+    help="Requests at each level.  Default: twice the streams, at least 16.",
+)
+@click.option("--format", "format_", default="pcm", show_default=True)
+@click.option("--voice", default="alloy", show_default=True)
+@click.option("--model", default="tts-1", show_default=True)
+@click.option("--text", help="What to speak.  Default: four sentences in turn.")
+@click.option("--api-key", envvar="OPENAI_API_KEY")
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Write all figures to this file too, in seconds.",
+)
+def bench(
+    url: str,
+    streams: tuple[int, ...],
+    requests: int | None,
+    format_: str,
+    voice: str,
+    model: str,
+    text: str | None,
+    api_key: str | None,
+    json_file: Path | None,
+) -> None:
+    """Ask the server at URL for speech, with more and more streams at once.
+
+    An underrun is a moment when a listener who plays from the first byte on has nothing left.
+    RTF is the time of a reply by its seconds of sound (the median).
+    """
+    reports: list[LoadReport] = []
+    for level in streams:
+        plan = LoadPlan(
+            url=url,
+            streams=level,
+            requests=requests or max(2 * level, 16),
+            texts=TEXTS if text is None else (text,),
+            voice=voice,
+            model=model,
+            format=format_,
+            api_key=api_key,
+        )
+        report = _run(plan)
+        if not reports:
+            click.echo(_line([name for name, _ in COLUMNS]))
+        click.echo(_row(report))
+        reports.append(report)
+    warm_up = reports[0].warm_up
+    click.echo(f"the very first request: first byte {warm_up.first_byte * 1e3:.1f} ms")
+    if json_file is not None:
+        json_file.write_text(json.dumps([asdict(report) for report in reports], indent=1) + "\n")
+
+
+def _run(plan: LoadPlan) -> LoadReport:
+    with click.progressbar(
+        length=plan.requests,
+        label=f"{plan.streams} streams",
+        file=sys.stderr,
+        hidden=not sys.stderr.isatty(),
+    ) as bar:
+        return run(plan, lambda: bar.update(1))
+
+
+def _row(report: LoadReport) -> str:
+    faults = ", ".join(f"{count} x {fault}" for fault, count in report.faults.items())
+    return _line(
+        [
+            str(report.streams),
+            str(report.requests),
+            _spread(report.first_byte, 1e3, ".1f"),
+            _spread(report.total, 1, ".2f"),
+            f"{report.longest_gap * 1e3:.0f}",
+            str(report.underruns),
+            "-" if report.rtf is None else f"{report.rtf.p50:.3f}",
+            f"{report.audio_per_second:.1f}",
+            faults or "0",
+        ]
+    )
+
+
+def _spread(spread: Spread | None, scale: float, form: str) -> str:
+    if spread is None:
+        return "-"
+    return " / ".join(format(v * scale, form) for v in (spread.p50, spread.p90, spread.p99))
+
+
+def _line(cells: list[str]) -> str:
+    return "  ".join(f"{cell:>{width}}" for cell, (_, width) in zip(cells, COLUMNS, strict=True))
