@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import sys
+from pathlib import Path
 from typing import Any
 
 from voxcpm_openai.errors import StartError
@@ -64,11 +65,14 @@ workers = _settings.workers
 worker_class = "voxcpm_openai.web.worker.Worker"
 threads = _settings.max_streams + SPARE_THREADS
 worker_connections = 4 * threads
+_shm = Path("/dev/shm")
+worker_tmp_dir = str(_shm) if _shm.is_dir() else None  # a disk could stall the heartbeat
 preload_app = False  # CUDA does not survive a fork
 timeout = 120  # of a worker that hangs: gthread's main loop beats, however long a stream takes
 graceful_timeout = _settings.graceful_timeout
 keepalive = 75  # longer than nginx's and most pools' idle times, so that they close first
 control_socket_disable = True  # two instances of one user would share the socket's path
+loglevel = _settings.log_level
 accesslog = None  # web/log.py writes one line a request
 logconfig_dict = {
     "version": 1,

@@ -70,6 +70,8 @@ class Body(Iterator[bytes]):
         try:
             return next(self._rest)
         except StopIteration:
+            # Before the last byte is out: who has the whole may ask anew and must find a place.
+            self.close()
             raise
         except ClientLeft as error:
             self._notes["broken"] = "client_left"

@@ -1,0 +1,40 @@
+# Two images: `cpu` (the embedded engine) and `cuda` (adds what the voxcpm engine needs).
+# Nothing is downloaded when a container starts.  Inside a container the server listens on all
+# addresses, so it wants VOXCPM_API_KEYS, or VOXCPM_ALLOW_OPEN=1.
+
+FROM python:3.12-slim AS build
+WORKDIR /src
+RUN python -m venv /opt/venv
+ENV PATH=/opt/venv/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY voxcpm_openai voxcpm_openai
+COPY plugins plugins
+COPY voices voices
+
+FROM build AS build-cpu
+RUN pip install --constraint constraints.txt .
+
+FROM build AS build-cuda
+# The constraint on torch names a release, not a build: on Linux the registry's own has CUDA.
+RUN pip install --constraint constraints.txt '.[voxcpm]'
+
+FROM python:3.12-slim AS run
+RUN useradd --create-home --uid 10001 voxcpm
+WORKDIR /home/voxcpm
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    VOXCPM_HOST=0.0.0.0 \
+    VOXCPM_PORT=7861
+EXPOSE 7861
+HEALTHCHECK --interval=15s --timeout=5s --start-period=120s CMD ["python", "-c", \
+  "import os, urllib.request as u; u.urlopen('http://127.0.0.1:' + os.environ['VOXCPM_PORT'] + '/ready', timeout=4)"]
+STOPSIGNAL SIGTERM
+CMD ["voxcpm-openai", "serve"]
+
+FROM run AS cuda
+COPY --from=build-cuda /opt/venv /opt/venv
+USER voxcpm
+
+FROM run AS cpu
+COPY --from=build-cpu /opt/venv /opt/venv
+USER voxcpm

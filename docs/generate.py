@@ -1,0 +1,75 @@
+"""Writes the parts of the docs that come from the code: settings, hooks, routes.
+
+``python docs/generate.py`` writes them; ``tests/test_docs.py`` fails where they are stale.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from voxcpm_openai import hookspecs
+from voxcpm_openai.app import create_app
+from voxcpm_openai.settings import Settings, describe, variable
+
+DOCS = Path(__file__).parent
+
+
+def settings_table() -> str:
+    """Return every setting with its default and what it is for."""
+    rows = ["| variable | key | default | what it is for |", "|---|---|---|---|"]
+    for name, help_text, default in describe():
+        shown = "" if default in (None, ()) else f"`{str(default).lower()}`"
+        rows.append(f"| `{variable(name)}` | `{name}` | {shown} | {help_text} |")
+    return "\n".join(rows)
+
+
+def hooks() -> str:
+    """Return every hook with its signature and its docstring."""
+    parts = []
+    for name, hook in vars(hookspecs).items():
+        if name.startswith("register_"):
+            signature = f"def {name}{inspect.signature(hook)}"
+            parts.append(f"```python\n{signature}\n```\n\n{inspect.getdoc(hook)}")
+    return "\n\n".join(parts)
+
+
+def routes() -> str:
+    """Return every route with its methods and the first line of its view's docstring."""
+    app = create_app(Settings())
+    found = []
+    for rule in app.url_map.iter_rules():
+        methods = ", ".join(sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}))
+        summary = (inspect.getdoc(app.view_functions[rule.endpoint]) or "").splitlines()[0]
+        path = re.sub(r"<(?:path:)?(\w+?)_?>", r"{\1}", rule.rule)
+        found.append(f"| `{methods} {path}` | {summary} |")
+    return "\n".join(["| route | what it does |", "|---|---|", *sorted(found)])
+
+
+PARTS: dict[str, Callable[[], str]] = {"settings": settings_table, "hooks": hooks, "routes": routes}
+
+
+def render(page: str) -> str:
+    """Return a page with its generated parts made anew."""
+
+    def part(match: re.Match[str]) -> str:
+        begin, name, end = match.group(1, 2, 3)
+        return f"{begin}\n{PARTS[name]()}\n{end}"
+
+    pattern = re.compile(r"(<!-- generated: (\w+) -->)\n.*?(<!-- end -->)", re.DOTALL)
+    return pattern.sub(part, page)
+
+
+def main() -> None:
+    """Write every page whose generated parts have changed."""
+    for path in sorted(DOCS.glob("*.md")):
+        page = path.read_text(encoding="utf-8")
+        if (fresh := render(page)) != page:
+            path.write_text(fresh, encoding="utf-8")
+            print(f"wrote {path.name}")
+
+
+if __name__ == "__main__":
+    main()

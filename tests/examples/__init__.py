@@ -1,0 +1,1 @@
+"""What the docs show: a voice file, a voice pack, an encoder plugin."""

@@ -1,0 +1,7 @@
+"""Text on its way to an engine: cleaned for the ear, judged, and split into breaths."""
+
+from voxcpm_openai.text.clean import clean
+from voxcpm_openai.text.script import foreign_letters, speakable
+from voxcpm_openai.text.split import split
+
+__all__ = ["clean", "foreign_letters", "speakable", "split"]

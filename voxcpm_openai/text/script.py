@@ -1,0 +1,110 @@
+"""Which script a letter belongs to, and whether a text holds anything to say."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+WIDE = (
+    "\u1100-\u11ff\u2e80-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua960-\ua97f"
+    "\uac00-\ud7ff\uf900-\ufaff\uff66-\uff9f\U0001b000-\U0001b16f\U00020000-\U0003ffff"
+)
+"""Chinese, Japanese and Korean characters, as the inside of a regex class."""
+
+_READ_SYMBOLS = frozenset("%&@+=#<>±×÷§©°→$€£¥₹")
+_SENTENCE_MARKS = frozenset(".!?…。！？")
+_SHOWN_LETTERS = 5
+
+# Greek letters that touch no other Greek letter are symbols (π, μ, Δx), which everybody reads.
+_LONE_GREEK = re.compile(r"(?<![Ͱ-Ͽἀ-῿])[Ͱ-Ͽἀ-῿](?![Ͱ-Ͽἀ-῿])")
+# Letterlike and mathematical forms of letters (ℝ, ℵ, µ, 𝛼) are symbols too.
+_SYMBOL_LETTERS = re.compile("[\u00b5\u2100-\u214f\U0001d400-\U0001d7ff\U0001ee00-\U0001eeff]")
+
+# The first words of a letter's Unicode name, and the script's plain name where it differs.
+_SCRIPT_NAMES = {
+    "Cjk": "Chinese",
+    "Ideographic": "Chinese",
+    "Katakana-hiragana": "Katakana",
+    "Hangul": "Korean",
+    "Feminine": "Latin",
+    "Masculine": "Latin",
+    "Modifier": "Latin",
+    "Bopomofo": "Chinese",
+    "Canadian": "Canadian Syllabics",
+}
+
+_LATIN = (
+    "en de fr es it pt nl pl sv da nb nn no fi is fo et lv lt cs sk sl hr bs hu ro sq eu ca gl "
+    "ga gd cy br mt lb af tr az id ms tl jv su vi sw so zu xh st tn rw ha yo ig mg mi sm ht la eo"
+)
+# ISO 639-1 code -> the scripts that it is written in, besides Latin, which everybody reads.
+_SCRIPTS: dict[str, frozenset[str]] = {code: frozenset() for code in _LATIN.split()} | {
+    code: frozenset(scripts)
+    for codes, scripts in (
+        ("zh", ("Chinese",)),
+        ("ja", ("Chinese", "Hiragana", "Katakana")),
+        ("ko", ("Korean", "Chinese")),
+        ("ru uk be bg mk sr kk ky tg mn", ("Cyrillic",)),
+        ("ar fa ur ps", ("Arabic",)),
+        ("he yi", ("Hebrew",)),
+        ("hi mr ne sa", ("Devanagari",)),
+        ("bn as", ("Bengali",)),
+        ("pa", ("Gurmukhi",)),
+        ("gu", ("Gujarati",)),
+        ("ta", ("Tamil",)),
+        ("te", ("Telugu",)),
+        ("kn", ("Kannada",)),
+        ("ml", ("Malayalam",)),
+        ("si", ("Sinhala",)),
+        ("th", ("Thai",)),
+        ("lo", ("Lao",)),
+        ("km", ("Khmer",)),
+        ("my", ("Myanmar",)),
+        ("el", ("Greek",)),
+        ("ka", ("Georgian",)),
+        ("hy", ("Armenian",)),
+        ("am ti", ("Ethiopic",)),
+    )
+    for code in codes.split()
+}
+
+
+def speakable(text: str) -> bool:
+    """Return whether a (cleaned) text holds anything that an engine could say.
+
+    That is a letter or digit of any script, a symbol that is read out, such as ``%``, or
+    sentence marks and nothing else: clients check their key with ``"."``.
+    """
+    if any(char.isalnum() or char in _READ_SYMBOLS for char in text):
+        return True
+    marks = text.strip()
+    return bool(marks) and _SENTENCE_MARKS.issuperset(marks)
+
+
+def foreign_letters(text: str, languages: tuple[str, ...]) -> dict[str, str]:
+    """Return the letters that none of ``languages`` is written with: script -> first few letters.
+
+    ``languages`` are ISO 639-1 codes.  None at all, or one unknown here, means that nothing is
+    foreign.  Latin letters never are, nor symbols such as a lone ``π``, or ``ℝ``.
+    """
+    codes = [code.lower().partition("-")[0] for code in languages]
+    if not codes or any(code not in _SCRIPTS for code in codes):
+        return {}
+    known = frozenset({"Latin"}).union(*(_SCRIPTS[code] for code in codes))
+    found: dict[str, str] = {}
+    for char in dict.fromkeys(_SYMBOL_LETTERS.sub("", _LONE_GREEK.sub("", text))):
+        if not char.isalpha():
+            continue
+        script = _script(char)
+        shown = found.get(script, "")
+        if script not in known and len(shown) < _SHOWN_LETTERS:
+            found[script] = shown + char
+    return found
+
+
+def _script(letter: str) -> str:
+    """Return the plain English name of the script of a letter."""
+    plain = unicodedata.normalize("NFKC", letter)[0]
+    name = unicodedata.name(plain if plain.isalpha() else letter, "Unknown")
+    script = name.partition(" ")[0].capitalize()
+    return _SCRIPT_NAMES.get(script, script)
