@@ -14,7 +14,7 @@ from openai import AsyncOpenAI, OpenAI
 
 from tests.live import Server
 
-VOICES = "alloy ash ballad cedar coral echo fable marin nova onyx sage shimmer verse".split()  # noqa: SIM905
+VOICES = "alloy ash ballad cedar coral echo fable marin nova onyx sage shimmer verse".split()
 MODELS = ["tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15", "hibari"]
 TEXT = "The first light of the day is always the best."
 

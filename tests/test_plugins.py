@@ -27,7 +27,8 @@ from voxcpm_openai.web.state import state_of
 ROOT = Path(__file__).parent.parent
 EXAMPLES = Path(__file__).parent / "examples"
 SPEECH = "/v1/audio/speech"
-SENTENCE = "The children played outside until the sun went down behind the hills."
+WELL_UNDERSTOOD = 0.2
+SENTENCE = "My brother works in a small office near the station."
 
 
 @pytest.fixture(scope="module")
@@ -78,13 +79,13 @@ def test_a_dropped_encoder_gives_opus_in_webm(dropped: FlaskClient) -> None:
     with av.open(io.BytesIO(data)) as container:
         assert container.streams.audio[0].codec_context.name in ("opus", "libopus")
         seconds = sum(f.samples / f.sample_rate for f in container.decode(audio=0))
-    assert 3.0 < seconds < 7.0
+    assert 2.0 < seconds < 6.0
 
 
 def test_a_dropped_voice_is_heard(dropped: FlaskClient) -> None:
     pcm = speak(dropped, voice="wren", response_format="pcm")
     sound = np.frombuffer(pcm, "<i2").astype(np.float32) / 32768
-    assert error_rate(sound, 24_000) <= 0.2
+    assert error_rate(sound, 24_000) <= WELL_UNDERSTOOD
     listed = dropped.get("/v1/voices/wren").get_json()
     assert (listed["name"], listed["engines"]) == ("Wren", ["hibari"])
 
@@ -121,4 +122,4 @@ def test_an_installed_voice_pack_is_heard(tmp_path: Path) -> None:
     assert "robin" in run("voxcpm_openai", "voices")
     run("voxcpm_openai", "speak", SENTENCE, "--voice", "robin", "-o", "robin.wav")
     sound, rate = soundfile.read(tmp_path / "robin.wav", dtype="float32")
-    assert error_rate(sound, rate) <= 0.2
+    assert error_rate(sound, rate) <= WELL_UNDERSTOOD

@@ -16,9 +16,7 @@ from voxcpm_openai import registry as registry_module
 from voxcpm_openai.errors import PluginError, SettingsError
 from voxcpm_openai.registry import Registry, choose_engine, load_registry
 
-THIRTEEN = (
-    "alloy ash ballad cedar coral echo fable marin nova onyx sage shimmer verse".split()  # noqa: SIM905
-)
+THIRTEEN = "alloy ash ballad cedar coral echo fable marin nova onyx sage shimmer verse".split()
 
 
 def plugin(folder: Path, name: str, source: str) -> Settings:

@@ -47,7 +47,7 @@ def test_the_wheel_serves_and_speaks_in_an_empty_folder(wheel: Path, tmp_path: P
     site = tmp_path / "env" / "lib" / version / "site-packages"
     (site / "outer.pth").write_text(sysconfig.get_path("purelib"))
     environ = {k: v for k, v in os.environ.items() if not k.startswith(("VOXCPM_", "PIP_"))}
-    install = "pip install -q --no-index --no-deps".split()  # noqa: SIM905
+    install = "pip install -q --no-index --no-deps".split()
     subprocess.run(
         [binaries / "python", "-m", *install, str(wheel)], env=environ, check=True, cwd=tmp_path
     )

@@ -112,14 +112,14 @@ def _opened(output: str, container: str | None, rate: int) -> Iterator[Write]:
     path = Path(output)
     unfinished = path.with_name(f".{path.name}.part")
     try:
-        if container is None:
-            with unfinished.open("wb") as file:
+        with unfinished.open("wb") as file:
+            if container is None:
                 yield file.write
-        else:
-            with soundfile.SoundFile(
-                unfinished, "w", rate, channels=1, subtype="PCM_16", format=container
-            ) as sound:
-                yield partial(sound.buffer_write, dtype="int16")
+            else:
+                with soundfile.SoundFile(
+                    file, "w", rate, channels=1, subtype="PCM_16", format=container
+                ) as sound:
+                    yield partial(sound.buffer_write, dtype="int16")
         unfinished.replace(path)
     except OSError as error:
         raise click.ClickException(f"{output} cannot be written: {error.strerror}") from error

@@ -87,7 +87,8 @@ def _without_fences(lines: Iterable[str]) -> tuple[list[str], list[str]]:
 
 def _read(lines: Iterable[str]) -> str:
     """Return lines without code blocks as they are read."""
-    text = "\n".join(with_code_hidden(line) for line in lines)
+    # A backslash at its end is how Markdown writes a line break.
+    text = "\n".join(with_code_hidden(line.removesuffix("\\")) for line in lines)
     if text.count("$$") % 2 == 0:
         text = text.replace("$$", "")  # formulas on lines of their own
     text = without_entities(without_tags(text))

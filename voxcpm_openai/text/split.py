@@ -28,6 +28,7 @@ _END = re.compile(
     rf"(?<![.!?…])(?P<mark>[.!?…।॥؟۔]++)[{_CLOSERS}]*+(?=\s|$|[{WIDE}])"
     rf"|(?P<wide>[。！？｡][.!?…。！？｡]*)[{_CLOSERS}]*"
 )
+_WORD = re.compile(r"\S")
 _LAST_WORD = re.compile(r"[^\s\"'“‘«(\[{—–/-]*$")
 _NEXT_WORD = re.compile(rf"[\s{_OPENERS}]*+(\w{{0,20}})")
 # Where a sentence too long can be cut: at the end of a clause, or between words.
@@ -79,6 +80,7 @@ def split(text: str, limit: int = 240, first: int = 120) -> tuple[Segment, ...]:
     a word ends early enough, so that the first sound comes soon.  A Chinese, Japanese or Korean
     character weighs three, any other one.  Nothing but white space is lost.
     """
+    limit = max(limit, _WIDE_WEIGHT)
     spans: list[_Span] = []
     for sentence in _sentences(text):
         room = limit if spans else min(first, limit)
@@ -98,7 +100,7 @@ def _weight(char: str) -> int:
 def _sentences(text: str) -> Iterator[_Span]:
     """Yield the sentences of all lines."""
     lines = [
-        (m.start(), m.start() + len(m[0].rstrip()))
+        (_past_space(text, *m.span()), m.start() + len(m[0].rstrip()))
         for m in _LINES.finditer(text)
         if not m[0].isspace()
     ]
@@ -110,9 +112,15 @@ def _sentences(text: str) -> Iterator[_Span]:
             if _ends(text, mark, start, end):
                 last = paragraph and mark.end() == end
                 yield _Span(done, mark.end(), PARAGRAPH if last else SENTENCE)
-                done = mark.end()
+                done = _past_space(text, mark.end(), end)
         if done < end:
             yield _Span(done, end, PARAGRAPH if paragraph else LINE)
+
+
+def _past_space(text: str, start: int, end: int) -> int:
+    """Return where the first word of ``text[start:end]`` begins, or ``end``."""
+    found = _WORD.search(text, start, end)
+    return found.start() if found else end
 
 
 def _ends(text: str, mark: re.Match[str], start: int, end: int) -> bool:
@@ -164,7 +172,7 @@ def _cut(text: str, sentence: _Span, room: int, limit: int) -> Iterator[_Span]:
             continue
         cut = cut or _hard(text, start, at, bisect_right(weights, weights[at] + room) - 1)
         yield _Span(start + at, start + cut, breath)
-        at, room = cut, limit
+        at, room = _past_space(text, start + cut, end) - start, limit
     yield _Span(start + at, end, pause)
 
 

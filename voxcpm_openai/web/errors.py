@@ -8,6 +8,7 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from voxcpm_openai.errors import RequestError
+from voxcpm_openai.web.log import note
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +28,7 @@ def init_app(app: Flask) -> None:
 
 
 def _requested(error: RequestError) -> Response:
+    note(param=error.param or "-", code=error.code or "-")
     body = envelope(error.message, error.type, error.param, error.code)
     return _reply(body, error.status, error.headers)
 
