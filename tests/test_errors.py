@@ -38,6 +38,8 @@ def error_of(reply: TestResponse) -> dict[str, str | None]:
     [
         ({"model": None}, "model", "is required"),
         ({"model": 7}, "model", "must be a string"),
+        ({"model": "m" * 257}, "model", "at most 256"),
+        ({"voice": "v" * 257}, "voice", "at most 256"),
         ({"input": None}, "input", "is required"),
         ({"input": ["a"]}, "input", "must be a string"),
         ({"input": ""}, "input", "1 to 4096 characters, and has 0"),

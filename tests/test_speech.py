@@ -233,6 +233,17 @@ def test_one_log_line_tells_all_but_the_text(
     assert "private" not in lines[0]
 
 
+def test_no_client_can_forge_a_log_line(
+    client: FlaskClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", "voxcpm_openai.requests"):
+        client.post(SPEECH, json={**GOOD, "model": "x\nid=forged status=200"}).close()
+        client.get("/v1/%0Aid=forged").close()
+    for record in caplog.records:
+        assert "\n" not in record.message
+        assert '"' in record.message
+
+
 def test_a_reader_who_stops_frees_the_engine_and_the_place(app: Flask) -> None:
     reply = app.test_client().post(SPEECH, json=PCM, buffered=False)
     here = state_of(app)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import time
@@ -13,6 +14,9 @@ logger = logging.getLogger("voxcpm_openai.requests")
 
 API_VERSION = "2020-10-01"
 """What OpenAI's own servers send as ``openai-version``."""
+
+PLAIN = re.compile(r"[\w.:/+-]{1,200}", re.ASCII)
+"""What stands in the log as it is; anything else is quoted, so that no client can forge a line."""
 
 SANE_ID = re.compile(r"[\w.:-]{1,128}")
 """A proxy may name the request, so that both logs agree; anything odd is replaced."""
@@ -57,7 +61,12 @@ def finish(response: Response) -> Response:
     def write() -> None:
         total = round((time.monotonic() - begun) * 1000)
         facts = {**line, "status": response.status_code, "ms": total, **notes}
-        logger.log(level, " ".join(f"{name}={value}" for name, value in facts.items()))
+        logger.log(level, " ".join(f"{name}={_shown(value)}" for name, value in facts.items()))
 
     response.call_on_close(write)
     return response
+
+
+def _shown(value: object) -> str:
+    text = str(value)
+    return text if PLAIN.fullmatch(text) else json.dumps(text[:200])

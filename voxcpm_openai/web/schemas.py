@@ -17,6 +17,9 @@ SAMPLE_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 """What the codecs take, in Hz."""
 
 MAX_INSTRUCTIONS = 4096
+MAX_NAME = 256
+"""The longest name of a model, voice or format, in characters: it may stand in an error message."""
+
 UNSET_INSTRUCTIONS = ("", "None")
 """Home Assistant sends the word "None" where nobody wrote instructions."""
 
@@ -31,6 +34,8 @@ class VoiceName(fields.Field[str | None]):
                 raise ValidationError('must be a voice\'s id, or {"id": "..."}.')
         if not isinstance(value, str):
             raise ValidationError('must be a voice\'s id, or {"id": "..."}.')
+        if len(value) > MAX_NAME:
+            raise ValidationError(f"must have at most {MAX_NAME} characters.")
         return value.strip() or None
 
 
@@ -53,7 +58,10 @@ def _whole(low: int, high: int) -> fields.Integer:
     )
 
 
-def _text(**kwargs: Any) -> fields.String:
+def _text(longest: int | None = None, **kwargs: Any) -> fields.String:
+    if longest is not None:
+        wrong = f"must have at most {longest} characters."
+        kwargs["validate"] = validate.Length(max=longest, error=wrong)
     return fields.String(error_messages={"invalid": "must be a string."}, **kwargs)
 
 
@@ -65,17 +73,12 @@ class SpeechSchema(Schema):
 
         unknown = INCLUDE
 
-    model = _text(required=True)
+    model = _text(MAX_NAME, required=True)
     input = _text(required=True)
     voice = VoiceName(allow_none=True)
-    response_format = _text(allow_none=True)
+    response_format = _text(MAX_NAME, allow_none=True)
     speed = _number(0.25, 4.0)
-    instructions = _text(
-        allow_none=True,
-        validate=validate.Length(
-            max=MAX_INSTRUCTIONS, error=f"must have at most {MAX_INSTRUCTIONS} characters."
-        ),
-    )
+    instructions = _text(MAX_INSTRUCTIONS, allow_none=True)
     stream_format = _text(
         allow_none=True,
         validate=validate.OneOf(["audio", "sse"], error="must be 'audio' or 'sse'."),
