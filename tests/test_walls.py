@@ -35,6 +35,7 @@ WALLS = {
     "contracts": {"errors", "settings"},
     "audio": {"contracts"},
     "text": {"contracts"},
+    "turns": {"errors"},
     "hookspecs": {"contracts", "settings"},
     "registry": LEAVES | {"hookspecs"},
     "voices": LEAVES | {"registry"},
@@ -47,7 +48,7 @@ WALLS = {
     "wsgi": {"app", "errors", "settings", "web"},
     "gunicorn_conf": {"errors", "registry", "settings"},
     "cli": CORE | {"__init__", "load"},
-    "__init__": {"audio", "contracts", "errors", "hookspecs", "settings"},
+    "__init__": {"audio", "contracts", "errors", "hookspecs", "settings", "turns"},
     "__main__": {"cli"},
 }
 

@@ -19,6 +19,7 @@ from voxcpm_openai.contracts import (
 from voxcpm_openai.errors import InvalidRequest, PluginError, RequestError, Unavailable
 from voxcpm_openai.hookspecs import hookimpl
 from voxcpm_openai.settings import Settings
+from voxcpm_openai.turns import Ticket, Turns
 
 __version__ = "0.1.0"
 
@@ -39,6 +40,8 @@ __all__ = [
     "Segment",
     "Settings",
     "Tempo",
+    "Ticket",
+    "Turns",
     "Unavailable",
     "Usage",
     "Utterance",

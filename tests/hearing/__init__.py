@@ -1,0 +1,1 @@
+"""Ears for the tests: which words were said, and by whom."""
