@@ -6,7 +6,6 @@ import asyncio
 import io
 
 import av
-import httpx
 import numpy as np
 import openai
 import pytest
@@ -182,7 +181,7 @@ def test_errors_are_the_clients_own_classes(
 
 def test_the_client_retries_what_is_unavailable(tone_server: Server) -> None:
     seen: list[str | None] = []
-    http_client = httpx.Client(
+    http_client = openai.DefaultHttpxClient(
         event_hooks={"request": [lambda r: seen.append(r.headers.get("x-stainless-retry-count"))]}
     )
     with (
@@ -197,7 +196,7 @@ def test_the_client_retries_what_is_unavailable(tone_server: Server) -> None:
 
 
 def test_a_truncated_file_is_never_taken_for_a_whole_one(tone_client: OpenAI) -> None:
-    with pytest.raises((openai.APIConnectionError, httpx.RemoteProtocolError)):
+    with pytest.raises(openai.APIConnectionError):
         tone_client.audio.speech.create(model="tone", voice="alloy", input="fail-late")
 
 
