@@ -10,6 +10,7 @@ one stream at a time, the same text, and pcm.  (The engine is then loaded twice.
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -104,8 +105,11 @@ def own_engine(model: str, voice: str, text: str) -> Iterator[Callable[[], float
         engine.stop()
 
 
-def print_http_cost(plan: LoadPlan) -> None:
-    """Compare the two in turn, so that what else the machine does hits both alike."""
+def http_cost(plan: LoadPlan) -> dict[str, float]:
+    """Compare the two in turn, so that what else the machine does hits both alike.
+
+    Returns the medians, ``http`` and ``engine``, in seconds to the first sound.
+    """
     over_http, in_process = [], []
     with own_engine(plan.model, plan.voice, plan.texts[0]) as first_chunk:
         for _ in range(ROUNDS):
@@ -115,11 +119,15 @@ def print_http_cost(plan: LoadPlan) -> None:
             over_http.append(report.first_byte.p50)
             first_chunk()
             in_process.append(first_chunk())
-    http, engine = median(over_http), median(in_process)
+    return {"http": median(over_http), "engine": median(in_process)}
+
+
+def print_cost(cost: dict[str, float]) -> None:
+    """Print what the HTTP layer adds, and the ratio."""
+    http, engine = cost["http"] * 1e3, cost["engine"] * 1e3
     click.echo(
-        f"first byte, one stream, p50 of {ROUNDS}: {http * 1e3:.2f} ms over HTTP, "
-        f"{engine * 1e3:.2f} ms from the engine in process: the HTTP layer adds "
-        f"{(http - engine) * 1e3:.2f} ms ({http / engine:.2f}x)"
+        f"first byte, one stream, p50 of {ROUNDS}: {http:.2f} ms over HTTP, {engine:.2f} ms from "
+        f"the engine in process: the HTTP layer adds {http - engine:.2f} ms ({http / engine:.2f}x)"
     )
 
 
@@ -134,7 +142,7 @@ def main(ctx: click.Context, /, **options: Any) -> None:
         with own_server() as url:
             options["url"] = url
             ctx.invoke(bench, **options)
-            print_http_cost(
+            cost = http_cost(
                 LoadPlan(
                     url,
                     requests=1,
@@ -144,6 +152,10 @@ def main(ctx: click.Context, /, **options: Any) -> None:
                     api_key=options["api_key"],
                 )
             )
+        print_cost(cost)
+        if (file := options["json_file"]) is not None:
+            rows = [*json.loads(file.read_text()), {"first_byte_p50": cost}]
+            file.write_text(json.dumps(rows, indent=1) + "\n")
     except VoxcpmError as error:
         raise click.ClickException(str(error)) from error
 

@@ -148,6 +148,7 @@ def test_what_gunicorn_refuses_is_in_the_envelope(
     assert head.startswith(b"HTTP/1.1 %d " % status)
     assert b"Content-Type: application/json" in head
     assert b"x-request-id: req_" in head
+    assert b"openai-version: 2020-10-01" in head
     error = json.loads(body)["error"]
     assert set(error) == {"message", "type", "param", "code"}
     assert error["type"] == "invalid_request_error"

@@ -15,6 +15,7 @@ from gunicorn.http import errors as http_errors
 from gunicorn.workers.gthread import ThreadWorker
 
 from voxcpm_openai.web.errors import envelope
+from voxcpm_openai.web.log import API_VERSION
 from voxcpm_openai.web.state import state_of
 
 logger = logging.getLogger(__name__)
@@ -53,6 +54,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             "Content-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n"
             f"x-request-id: {request_id}\r\n"
+            "openai-processing-ms: 0\r\n"
+            f"openai-version: {API_VERSION}\r\n"
+            "Access-Control-Expose-Headers: x-request-id\r\n"
             "Connection: close\r\n\r\n"
         )
         try:
