@@ -84,6 +84,11 @@ def test_a_file_that_is_not_toml_stops_the_start(tmp_path: Path) -> None:
         load_settings(config(tmp_path, "port ="))
 
 
+def test_half_a_port_is_refused_and_not_cut(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"port = 78\.5: Not a valid integer"):
+        load_settings(config(tmp_path, "port = 78.5"))
+
+
 def test_an_unknown_variable_only_warns(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         assert load_settings({"VOXCPM_PROT": "1"}) == Settings()

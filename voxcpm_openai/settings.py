@@ -41,8 +41,17 @@ class Folder(fields.Field[Path]):
         return path.resolve()
 
 
-def _whole(low: int, high: int) -> fields.Integer:
-    return fields.Integer(validate=validate.Range(low, high))
+class Whole(fields.Integer):
+    """A whole number; 1.5 in the file is refused, not cut."""
+
+    def _validated(self, value: object) -> int:
+        if isinstance(value, float):
+            raise self.make_error("invalid", input=value)
+        return super()._validated(value)
+
+
+def _whole(low: int, high: int) -> Whole:
+    return Whole(validate=validate.Range(low, high))
 
 
 def setting(field: fields.Field[Any], help_text: str, default: object) -> Any:

@@ -33,8 +33,7 @@ def create_speech() -> Response:
     utterance, plan = here.resolver.resolve(asked, engine)
     note(voice=utterance.voice.id)
     with ExitStack() as cleanup:
-        place = here.streams.enter()
-        cleanup.callback(place.leave)
+        cleanup.enter_context(here.streams.enter())
         speech = Speech(engine, utterance, plan)
         cleanup.callback(speech.close)
         # The whole stream is watched: an engine may also be slow between two chunks.

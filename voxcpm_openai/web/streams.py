@@ -42,24 +42,18 @@ class Streams:
         )
 
     def leave(self, seconds: float) -> None:
-        """Give a place back after so many seconds (``Place`` calls this, once)."""
+        """Give a place back after so many seconds (``Place`` calls this)."""
         with self._lock:
             self._running -= 1
             self._mean_seconds += SMOOTHING * (seconds - self._mean_seconds)
 
 
 class Place(AbstractContextManager["Place"]):
-    """A place among the streams; leaving it twice does no harm."""
+    """A place among the streams, given back at the end of the ``with`` block."""
 
     def __init__(self, streams: Streams) -> None:
-        self._streams: Streams | None = streams
+        self._streams = streams
         self._since = time.monotonic()
-
-    def leave(self) -> None:
-        """Give the place back."""
-        streams, self._streams = self._streams, None
-        if streams is not None:
-            streams.leave(time.monotonic() - self._since)
 
     def __exit__(
         self,
@@ -67,4 +61,4 @@ class Place(AbstractContextManager["Place"]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.leave()
+        self._streams.leave(time.monotonic() - self._since)
