@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flask import Flask
+from flask.json.provider import DefaultJSONProvider
 
 from voxcpm_openai.registry import choose_engine, load_registry
 from voxcpm_openai.resolve import Resolver
@@ -31,12 +32,21 @@ def create_app(settings: Settings) -> Flask:
         BODY_OVERHEAD + BYTES_PER_CHARACTER * settings.max_input_chars
     )
     app.url_map.strict_slashes = False
+    app.json = _json(app)
     app.extensions[KEY] = _state(settings)
     for extension in (log, cors, auth, errors):
         extension.init_app(app)
     for blueprint in (speech, models, voices, health):
         app.register_blueprint(blueprint.blueprint)
     return app
+
+
+def _json(app: Flask) -> DefaultJSONProvider:
+    """JSON as a person reads it: keys in our order, letters of all scripts as they are."""
+    provider = DefaultJSONProvider(app)
+    provider.ensure_ascii = False
+    provider.sort_keys = False
+    return provider
 
 
 def _state(settings: Settings) -> State:

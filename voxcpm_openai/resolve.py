@@ -129,7 +129,8 @@ class Resolver:
         limit = self.settings.max_input_chars
         if not 1 <= len(trimmed) <= limit:
             raise InvalidRequest(
-                f"'input' must have 1 to {limit} characters, and has {len(trimmed)}.",
+                f"'input' must have 1 to {limit} characters, and has {len(trimmed)}. "
+                "(The operator sets the limit: VOXCPM_MAX_INPUT_CHARS.)",
                 param="input",
             )
         cleaned = text.clean(trimmed)
