@@ -233,6 +233,19 @@ def test_one_log_line_tells_all_but_the_text(
     assert "private" not in lines[0]
 
 
+@pytest.mark.parametrize("text", ["Hello.", "hang-late"])
+def test_the_log_line_says_whether_the_speech_was_heard_to_its_end(
+    app: Flask, caplog: pytest.LogCaptureFixture, text: str
+) -> None:
+    with caplog.at_level("INFO", "voxcpm_openai.requests"):
+        reply = app.test_client().post(SPEECH, json={**PCM, "input": text}, buffered=False)
+        if text == "Hello.":
+            assert reply.data
+        reply.close()
+    (line,) = [r.message for r in caplog.records if r.name == "voxcpm_openai.requests"]
+    assert ("broken=client_left" in line) == (text == "hang-late")
+
+
 def test_no_client_can_forge_a_log_line(
     client: FlaskClient, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -61,6 +61,7 @@ class Body(Iterator[bytes]):
         self._speech = speech
         self._cleanup = cleanup
         self._notes = g.notes
+        self._notes["broken"] = "client_left"  # unless it comes to an end, or breaks by itself
 
     def __next__(self) -> bytes:
         if self._first is not None:
@@ -69,11 +70,11 @@ class Body(Iterator[bytes]):
         try:
             return next(self._rest)
         except StopIteration:
+            del self._notes["broken"]
             # Before the last byte is out: who has the whole may ask anew and must find a place.
             self.close()
             raise
         except ClientLeft as error:
-            self._notes["broken"] = "client_left"
             # The WSGI server's own word for it: no trace in the log, no further write.
             raise BrokenPipeError(errno.EPIPE, error.message) from error
         except Exception as error:
