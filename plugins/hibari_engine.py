@@ -120,7 +120,13 @@ class HibariStream:
         return self
 
     def __next__(self) -> Chunk:
-        return next(self._chunks)
+        try:
+            return next(self._chunks)
+        except BaseException:
+            # Here and not in a `finally` of the generator, which the garbage collector may run in
+            # the midst of `Turns`, in a thread that holds its lock.
+            self._turns.leave(self._ticket)
+            raise
 
     def close(self) -> None:
         """Cancel; a segment that is being made is thrown away."""
@@ -130,33 +136,30 @@ class HibariStream:
     def _speak(self) -> Iterator[Chunk]:
         deadline, first_sound = self._ticket.arrived, None
         owed = np.zeros(0, np.float32)  # pauses before the first word
-        try:
-            for index, segment in enumerate(self._utterance.segments):
-                if not self._turns.take(self._ticket, deadline):
-                    break
-                try:
-                    samples = np.concatenate([owed, self._sound(index, segment)])
-                finally:
-                    self._turns.give(self._ticket)
-                if not self._phonemes:
-                    owed = samples
-                    continue
-                owed = owed[:0]
-                self._made += len(samples)
-                first_sound = first_sound or time.monotonic()
-                deadline = first_sound + self._made / RATE
-                for start in range(0, len(samples), CHUNK):
-                    if not self._live():
-                        return
-                    yield Chunk(samples[start : start + CHUNK], index)
-            if self._live() and not self._phonemes:
-                raise InvalidRequest(
-                    "There is nothing in this text that the hibari engine can speak: "
-                    "it knows English words, numbers and their punctuation.",
-                    param="input",
-                )
-        finally:
-            self._turns.leave(self._ticket)
+        for index, segment in enumerate(self._utterance.segments):
+            if not self._turns.take(self._ticket, deadline):
+                break
+            try:
+                samples = np.concatenate([owed, self._sound(index, segment)])
+            finally:
+                self._turns.give(self._ticket)
+            if not self._phonemes:
+                owed = samples
+                continue
+            owed = owed[:0]
+            self._made += len(samples)
+            first_sound = first_sound or time.monotonic()
+            deadline = first_sound + self._made / RATE
+            for start in range(0, len(samples), CHUNK):
+                if not self._live():
+                    return
+                yield Chunk(samples[start : start + CHUNK], index)
+        if self._live() and not self._phonemes:
+            raise InvalidRequest(
+                "There is nothing in this text that the hibari engine can speak: "
+                "it knows English words, numbers and their punctuation.",
+                param="input",
+            )
 
     def _live(self) -> bool:
         """Return whether to go on.  Raises Unavailable when the engine, not the caller, ended."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import random
@@ -489,3 +490,21 @@ def test_threads_are_the_number_of_segments_made_at_once(monkeypatch: pytest.Mon
     cores = os.cpu_count() or 1
     assert plugin.start(Settings(threads=0)).status()["threads"] == cores
     assert plugin.start(Settings(threads=cores + 1)).status()["threads"] == cores + 1
+
+
+def test_a_forgotten_stream_can_be_collected_while_the_lock_is_held(hibari: Any) -> None:
+    """The collector runs anywhere, also in a thread that is in the midst of ``Turns``."""
+    turns = Turns(1)
+
+    def forget_and_collect() -> None:
+        stream = plugin.HibariStream(hibari, turns, utterance("One.", "Two."))
+        next(stream)
+        stream.itself = stream  # only the collector can free it
+        del stream
+        with turns._lock:
+            gc.collect()
+
+    thread = threading.Thread(target=forget_and_collect, daemon=True)
+    thread.start()
+    thread.join(TIMEOUT)
+    assert not thread.is_alive()

@@ -23,7 +23,8 @@ class Watch:
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
-        self._lock = threading.Lock()
+        # Reentrant: the garbage collector may close a forgotten `over` in the midst of another's.
+        self._lock = threading.RLock()
         self._thread: threading.Thread | None = None
 
     @contextmanager
