@@ -51,6 +51,9 @@ class Server:
             with self._news:
                 self.lines.append(line.rstrip("\n"))
                 self._news.notify_all()
+        self.process.wait()
+        with self._news:  # it is over: whoever waits for a line waits in vain
+            self._news.notify_all()
 
     def wait_for(self, seen: Callable[[str], bool], timeout: float = START_SECONDS) -> str:
         """Wait for a line of the log; return it."""
