@@ -1,0 +1,118 @@
+"""Upstream's package as it is, run with given noise: what every figure is compared with.
+
+Stand-ins take the place of torchaudio and librosa, of which it uses nothing but the loading of a
+file: a CPU build of torch has no torchaudio that fits it.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def _stand_in(name: str, load: Any) -> None:
+    module = ModuleType(name)
+    module.__spec__ = ModuleSpec(name, None)  # transformers asks for it
+    module.load = load  # type: ignore[attr-defined]
+    sys.modules[name] = module
+
+
+_rates: dict[str, int] = {}
+
+
+def _torchaudio_load(path: str) -> tuple[Tensor, int]:
+    return torch.from_numpy(np.load(path))[None], _rates[path]  # [1, N]
+
+
+def _librosa_load(path: str, sr: int, mono: bool) -> tuple[Any, int]:
+    return np.load(path), sr  # [N]
+
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    _stand_in("torchaudio", _torchaudio_load)
+    _stand_in("librosa", _librosa_load)
+    from voxcpm.model.voxcpm import VoxCPMModel
+    from voxcpm.model.voxcpm2 import VoxCPM2Model
+
+
+class Oracle:
+    """One of upstream's models."""
+
+    def __init__(self, folder: Path, kind: str) -> None:
+        upstream = VoxCPM2Model if kind == "voxcpm2" else VoxCPMModel
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self.model: Any = upstream.from_local(str(folder), optimize=False, device="cpu")
+        self.second = kind == "voxcpm2"
+
+    def tokens(self, text: str) -> list[int]:
+        """Ids of a text."""
+        ids: list[int] = self.model.text_tokenizer(text)
+        return ids
+
+    def prompt(
+        self, folder: Path, text: str, prompt: Tensor | None, reference: Tensor | None
+    ) -> dict[str, Any] | None:
+        """What upstream makes of clips ``[N]`` at the encoder's rate, and of the prompt's text."""
+        if prompt is None and reference is None:
+            return None
+        paths = {}
+        for name, clip in (("prompt", prompt), ("reference", reference)):
+            if clip is not None:
+                paths[f"{name}_wav_path"] = path = str(folder / f"{name}.npy")
+                np.save(path, clip.numpy())
+                _rates[path] = self.model.audio_vae.sample_rate
+        if prompt is not None:
+            paths["prompt_text"] = text
+        cache: dict[str, Any] = self.model.build_prompt_cache(**paths)
+        return cache
+
+    def speak(
+        self, text: str, prompt: dict[str, Any] | None, noise: Tensor, steps: int, cfg: float
+    ) -> tuple[Tensor, list[bool]]:
+        """Make a patch of each ``noise [T, C, P]``: ``[T, P, C]``, and the stop flags."""
+        stops: list[bool] = []
+        hook = self.model.stop_head.register_forward_hook(
+            lambda _, __, logits: stops.append(bool(logits.argmax()))
+        )
+        patches = []
+        with given_noise(noise):
+            for _, _, made in self.model._generate_with_prompt_cache(
+                text,
+                prompt,
+                min_len=len(noise),
+                max_len=len(noise),
+                inference_timesteps=steps,
+                cfg_value=cfg,
+                streaming=True,
+            ):
+                patches.append(made[-1][0, 0])  # [P, C]
+        hook.remove()
+        return torch.stack(patches), stops
+
+    @torch.inference_mode()
+    def decode(self, latents: Tensor) -> Tensor:
+        """Decode ``[T, P, C]`` at once: ``[N]``."""
+        samples: Tensor = self.model.audio_vae.decode(latents.flatten(0, 1).T[None])
+        return samples[0, 0]  # [N]
+
+
+@contextmanager
+def given_noise(noise: Tensor) -> Iterator[None]:
+    """Let ``torch.randn`` return ``noise[i][None]`` at its i-th call."""
+    left: Sequence[Tensor] = list(noise)
+    turn = iter(left)
+    with patch.object(torch, "randn", lambda *_, **__: next(turn)[None]):
+        yield

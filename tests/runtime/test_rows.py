@@ -1,0 +1,145 @@
+"""A row among others equals the row alone, whatever they are and whatever was there before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tests.runtime import tiny
+from tests.runtime.clips import clip
+from tests.runtime.streams import Heard, Stream, alone, run
+from voxcpm_openai.runtime.model.voxcpm import VoxCPM
+from voxcpm_openai.runtime.model.voxcpm2 import VoxCPM2
+
+
+def assert_same(heard: Heard, expected: Heard) -> None:
+    torch.testing.assert_close(heard.latents, expected.latents, atol=1e-4, rtol=0)
+    torch.testing.assert_close(heard.samples, expected.samples, atol=1e-4, rtol=0)
+    assert heard.stops == expected.stops
+
+
+def mixed(model: VoxCPM) -> list[Stream]:
+    """Streams that differ in everything."""
+    prompt = model.encode(clip(0.6, model.encoder_rate))
+    return [
+        Stream("the hello", steps=5, cfg=1.0, seed=1, patches=9),
+        Stream("you and 你好世界 12345", steps=10, cfg=2.0, seed=2, prompt=prompt),
+        Stream("x", steps=7, cfg=3.0, seed=3, patches=5),
+        Stream("a longer text, which goes on and on and on", steps=10, cfg=1.5, seed=4, patches=11),
+        Stream("语音合成", steps=7, cfg=2.5, seed=5),
+    ]
+
+
+@pytest.mark.parametrize("kind", tiny.KINDS)
+@pytest.mark.parametrize(
+    "places", [(0, 1, 2, 3, 4), (6, 2, 0, 5, 3)], ids=["adjacent", "scattered"]
+)
+def test_a_row_among_others_equals_the_row_alone(
+    model: Callable[[str], VoxCPM], kind: str, places: tuple[int, ...]
+) -> None:
+    ours = model(kind)
+    streams = dict(zip(places, mixed(ours), strict=True))
+    together = run(ours, ours.new_slots(7, 120), streams)
+    for slot, stream in streams.items():
+        assert_same(together[slot], alone(ours, stream))
+
+
+def test_rows_of_equal_length_need_no_mask(model: Callable[[str], VoxCPM]) -> None:
+    ours = model("voxcpm15")
+    streams = {slot: Stream("the hello", seed=slot, patches=4) for slot in range(3)}
+    slots = ours.new_slots(3, 64)
+    together = run(ours, slots, streams)
+    assert slots.rows([0, 1, 2]).mask is None
+    for slot, stream in streams.items():
+        assert_same(together[slot], alone(ours, stream))
+
+
+@pytest.mark.parametrize("kind", tiny.KINDS)
+def test_a_slot_is_as_new_after_a_reset(model: Callable[[str], VoxCPM], kind: str) -> None:
+    ours = model(kind)
+    slots, new = ours.new_slots(2, 120), ours.new_slots(2, 120)
+    run(ours, slots, {0: mixed(ours)[1], 1: mixed(ours)[3]})
+    slots.base.v[:, 0, :, 3] = torch.nan  # a row that went wrong must not outlive itself
+    slots.reset(0)
+    slots.reset(1)
+    for buffer, fresh in zip(vars(slots).values(), vars(new).values(), strict=True):
+        if isinstance(buffer, torch.Tensor):
+            assert torch.equal(buffer, fresh)
+    assert all(torch.equal(a, b) for a, b in zip(slots.memory, new.memory, strict=True))
+    assert not slots.base.k.any()
+    assert not slots.base.v.any()
+    assert not slots.residual.k.any()
+    assert not slots.residual.v.any()
+    assert slots.used == [0, 0]
+
+
+@pytest.mark.parametrize("kind", tiny.KINDS)
+def test_a_stream_in_a_used_slot_equals_one_in_a_new_slot(
+    model: Callable[[str], VoxCPM], kind: str
+) -> None:
+    ours = model(kind)
+    slots = ours.new_slots(2, 120)
+    before = mixed(ours)
+    run(ours, slots, {0: before[1], 1: before[3]})
+    again = run(ours, slots, {0: before[0], 1: before[4]})
+    assert_same(again[0], alone(ours, before[0]))
+    assert_same(again[1], alone(ours, before[4]))
+
+
+def test_noise_is_left_as_it_was(model: Callable[[str], VoxCPM]) -> None:
+    ours = model("voxcpm15")
+    slots, stream = ours.new_slots(1, 64), Stream("the", patches=1)
+    stream.begin(ours, slots, 0)
+    noise = stream.noise(ours).transpose(1, 2).contiguous().transpose(1, 2)  # [1, C, P]
+    ours.step(slots, [0], noise, [10], torch.tensor([2.0]))
+    assert torch.equal(noise, stream.noise(ours))
+
+
+def test_a_prefix_equals_the_reference_that_it_was_made_of(
+    model: Callable[[str], VoxCPM],
+) -> None:
+    ours = model("voxcpm2")
+    assert isinstance(ours, VoxCPM2)
+    latents = ours.encode(clip(0.5, ours.encoder_rate), reference=True)
+    stream = Stream("the hello 你好", reference=latents, prompt=latents[:2])
+    short = replace(stream, reference=ours.prefix(latents))
+    assert_same(alone(ours, short), alone(ours, stream))
+
+
+def test_a_full_slot_says_so(model: Callable[[str], VoxCPM]) -> None:
+    ours = model("voxcpm15")
+    stream = Stream("the hello", patches=1)
+    used = len(ours.tokens(stream.text)) + 1
+    slots = ours.new_slots(1, used)
+    with pytest.raises(ValueError, match=f"{used} positions"):
+        run(ours, slots, {0: stream})
+    with pytest.raises(ValueError, match="do not fit"):
+        run(ours, slots, {0: replace(stream, text=stream.text + "!")})
+    with pytest.raises(ValueError, match="257"):
+        ours.new_slots(1, 257)
+
+
+def test_a_reference_is_for_voxcpm2_alone(model: Callable[[str], VoxCPM]) -> None:
+    ours = model("voxcpm15")
+    latents = ours.encode(clip(0.2, ours.encoder_rate))
+    with pytest.raises(ValueError, match="prompt"):
+        alone(ours, Stream("the", reference=latents))
+
+
+@pytest.mark.parametrize("kind", tiny.KINDS)
+def test_bfloat16_runs_and_stays_finite(checkpoint: Callable[[str], object], kind: str) -> None:
+    from pathlib import Path
+
+    from voxcpm_openai.runtime.loader import load_model
+
+    folder = checkpoint(kind)
+    assert isinstance(folder, Path)
+    ours = load_model(folder, "cpu", "bfloat16")
+    streams = dict(enumerate(mixed(ours)))
+    for heard in run(ours, ours.new_slots(5, 120), streams).values():
+        assert heard.latents.dtype == heard.samples.dtype == torch.float32
+        assert heard.latents.isfinite().all()
+        assert heard.samples.isfinite().all()

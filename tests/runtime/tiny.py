@@ -1,0 +1,281 @@
+"""Random checkpoints of a few hundred kilobytes, with the names and files of the real ones.
+
+Every number is random, the norms and biases too, so that nothing is equal by being zero or one.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from tokenizers import Tokenizer, decoders, models, normalizers
+from torch import Tensor
+
+KINDS = ("voxcpm05b", "voxcpm15", "voxcpm2")
+VOCABULARY = 640
+WIDTH, INNER, HEADS, SHARED, HEAD = 48, 96, 4, 2, 16
+QUANTISED = 32
+LATENT = 64
+VAES = {
+    "voxcpm05b": {
+        "encoder_dim": 4,
+        "encoder_rates": [2, 5, 8, 8],
+        "decoder_dim": 48,
+        "decoder_rates": [8, 8, 5, 2],
+        "sample_rate": 16000,
+    },
+    "voxcpm15": {
+        "encoder_dim": 4,
+        "encoder_rates": [2, 3, 6, 7, 7],
+        "decoder_dim": 64,
+        "decoder_rates": [7, 7, 6, 3, 2],
+        "sample_rate": 44100,
+    },
+    "voxcpm2": {
+        "encoder_dim": 4,
+        "encoder_rates": [2, 5, 8, 8],
+        "decoder_dim": 128,
+        "decoder_rates": [8, 6, 5, 2, 2, 2],
+        "sample_rate": 16000,
+        "out_sample_rate": 48000,
+        "sr_bin_boundaries": [20000, 30000, 40000],
+    },
+}
+
+
+def make(folder: Path, kind: str, seed: int = 7) -> Path:
+    """Write a checkpoint of the kind; 0.5B as pickles and with muP, the others as safetensors."""
+    folder.mkdir(parents=True)
+    config = make_config(kind)
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    make_tokenizer(folder)
+    draw = Draw(seed)
+    model, vae = _model(draw, config), _vae(draw, config["audio_vae_config"], kind == "voxcpm2")
+    if kind == "voxcpm05b":
+        torch.save({"state_dict": model}, folder / "pytorch_model.bin")
+        torch.save({"state_dict": vae}, folder / "audiovae.pth")
+    else:
+        save_file(model, folder / "model.safetensors")
+        save_file(vae, folder / "audiovae.safetensors")
+    return folder
+
+
+def make_config(kind: str) -> dict[str, Any]:
+    """``config.json``: the real one's shape with small numbers."""
+    second = kind == "voxcpm2"
+    factors = [1 + i / 10 for i in range(HEAD // 2)]
+    lm = {
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "hidden_size": WIDTH if second else HEADS * HEAD,
+        "intermediate_size": INNER,
+        "max_position_embeddings": 4096,
+        "num_attention_heads": HEADS,
+        "num_hidden_layers": 2,
+        "num_key_value_heads": SHARED,
+        "rms_norm_eps": 1e-5,
+        "rope_theta": 10000.0,
+        "rope_scaling": {
+            "type": "longrope",
+            "long_factor": factors,
+            "short_factor": [1.0] * (HEAD // 2),
+            "original_max_position_embeddings": 4096 if kind == "voxcpm05b" else 1024,
+        },
+        "vocab_size": VOCABULARY,
+        "use_mup": kind == "voxcpm05b",
+        "scale_emb": 3,
+        "dim_model_base": 256,
+        "scale_depth": 1.4,
+        **({"kv_channels": HEAD} if second else {}),
+    }
+    local = {
+        "hidden_dim": 80 if second else HEADS * HEAD,
+        "ffn_dim": INNER,
+        "num_heads": HEADS,
+        "num_layers": 2,
+        **({"kv_channels": HEAD} if second else {}),
+    }
+    return {
+        "architecture": "voxcpm2" if second else "voxcpm",
+        "lm_config": lm,
+        "patch_size": 2 if kind == "voxcpm05b" else 4,
+        "feat_dim": LATENT,
+        "residual_lm_num_layers": 1,
+        "residual_lm_no_rope": second,
+        "scalar_quantization_latent_dim": QUANTISED,
+        "scalar_quantization_scale": 9,
+        "encoder_config": local,
+        "dit_config": {**local, "cfm_config": {"inference_cfg_rate": 2.0}},
+        "audio_vae_config": {"latent_dim": LATENT, **VAES[kind]},
+        "max_length": 256,
+        "device": "cpu",
+        "dtype": "float32",
+    }
+
+
+def make_tokenizer(folder: Path) -> None:
+    """A byte-fallback BPE as Llama's, with words of several Chinese characters."""
+    reserved = {0: "<unk>", 1: "<s>", 2: "</s>"}
+    reserved |= {101: "<|audio_start|>", 102: "<|audio_end|>"}
+    reserved |= {103: "<|audio_prompt_start|>", 104: "<|audio_prompt_end|>"}
+    merges = [
+        ("你", "好"),
+        ("世", "界"),
+        ("你好", "世界"),
+        ("▁", "中"),
+        ("▁中", "文"),
+        ("中", "文"),
+    ]
+    merges += [("▁", "t"), ("h", "e"), ("▁t", "he"), ("l", "l"), ("▁", "h"), ("1", "2")]
+    pieces = [f"<0x{i:02X}>" for i in range(256)] + ["▁", *map(chr, range(33, 127))]
+    pieces += list("你好世界中文语音合成测试，。！？“”") + [a + b for a, b in merges]
+    numbers = iter(i for i in range(VOCABULARY) if i not in reserved)
+    vocabulary = {piece: next(numbers) for piece in dict.fromkeys(pieces)}
+    vocabulary |= {token: number for number, token in reserved.items()}
+    vocabulary |= {f"<pad_{number}>": number for number in numbers}
+    bpe = models.BPE(vocabulary, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True)
+    tokenizer = Tokenizer(bpe)
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
+    )
+    tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
+    tokenizer.add_special_tokens(list(reserved.values()))
+    tokenizer.save(str(folder / "tokenizer.json"))
+    settings = {
+        "tokenizer_class": "LlamaTokenizerFast",
+        "unk_token": "<unk>",
+        "bos_token": "<s>",
+        "eos_token": "</s>",
+        "add_bos_token": False,
+        "legacy": True,
+        "clean_up_tokenization_spaces": False,
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+
+
+class Draw:
+    """Random tensors from a seed."""
+
+    def __init__(self, seed: int) -> None:
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def normal(self, *shape: int, mean: float = 0.0, spread: float = 1.0) -> Tensor:
+        return torch.randn(shape, generator=self.generator) * spread + mean  # shape
+
+    def linear(self, name: str, inputs: int, outputs: int, bias: bool = True) -> dict[str, Tensor]:
+        tensors = {f"{name}.weight": self.normal(outputs, inputs, spread=inputs**-0.5)}
+        if bias:
+            tensors[f"{name}.bias"] = self.normal(outputs, spread=0.1)
+        return tensors
+
+    def conv(self, name: str, *shape: int, gain: float = 1.0) -> dict[str, Tensor]:
+        return {
+            f"{name}.weight_v": self.normal(*shape),
+            f"{name}.weight_g": self.normal(shape[0], 1, 1, mean=gain, spread=gain / 5).abs(),
+            f"{name}.bias": self.normal(shape[0], spread=0.1),
+        }
+
+    def snake(self, name: str, channels: int) -> dict[str, Tensor]:
+        return {f"{name}.alpha": self.normal(1, channels, 1, mean=1.0, spread=0.2).abs() + 0.1}
+
+
+def _stack(draw: Draw, name: str, width: int, layers: int) -> dict[str, Tensor]:
+    tensors = {f"{name}.norm.weight": draw.normal(width, mean=1.0, spread=0.2)}
+    for i in range(layers):
+        layer = f"{name}.layers.{i}"
+        for norm in ("input_layernorm", "post_attention_layernorm"):
+            tensors[f"{layer}.{norm}.weight"] = draw.normal(width, mean=1.0, spread=0.2)
+        for part, heads in (("q", HEADS), ("k", SHARED), ("v", SHARED)):
+            tensors |= draw.linear(f"{layer}.self_attn.{part}_proj", width, heads * HEAD, False)
+        tensors |= draw.linear(f"{layer}.self_attn.o_proj", HEADS * HEAD, width, False)
+        tensors |= draw.linear(f"{layer}.mlp.gate_proj", width, INNER, False)
+        tensors |= draw.linear(f"{layer}.mlp.up_proj", width, INNER, False)
+        tensors |= draw.linear(f"{layer}.mlp.down_proj", INNER, width, False)
+    return tensors
+
+
+def _model(draw: Draw, config: dict[str, Any]) -> dict[str, Tensor]:
+    width, inner = config["lm_config"]["hidden_size"], config["dit_config"]["hidden_dim"]
+    dit = "feat_decoder.estimator"
+    tensors = {
+        "base_lm.embed_tokens.weight": draw.normal(VOCABULARY, width),
+        "feat_encoder.special_token": draw.normal(1, 1, 1, inner),
+        **_stack(draw, "base_lm", width, 2),
+        **_stack(draw, "residual_lm", width, 1),
+        **_stack(draw, "feat_encoder.encoder", inner, 2),
+        **_stack(draw, f"{dit}.decoder", inner, 2),
+        **draw.linear("feat_encoder.in_proj", LATENT, inner),
+        **draw.linear("enc_to_lm_proj", inner, width),
+        **draw.linear(f"{dit}.in_proj", LATENT, inner),
+        **draw.linear(f"{dit}.cond_proj", LATENT, inner),
+        **draw.linear(f"{dit}.out_proj", inner, LATENT),
+        **draw.linear("fsq_layer.in_proj", width, QUANTISED),
+        **draw.linear("fsq_layer.out_proj", QUANTISED, width),
+        **draw.linear("lm_to_dit_proj", width, inner),
+        **draw.linear("res_to_dit_proj", width, inner),
+        **draw.linear("stop_proj", width, width),
+        **draw.linear("stop_head", width, 2, False),
+    }
+    for mlp in ("time_mlp", "delta_time_mlp"):
+        tensors |= draw.linear(f"{dit}.{mlp}.linear_1", inner, inner)
+        tensors |= draw.linear(f"{dit}.{mlp}.linear_2", inner, inner)
+    if config["architecture"] == "voxcpm2":
+        tensors |= draw.linear("fusion_concat_proj", 2 * width, width)
+    return tensors
+
+
+def _units(draw: Draw, block: str, channels: int, first: int) -> dict[str, Tensor]:
+    tensors: dict[str, Tensor] = {}
+    for i in range(first, first + 3):
+        tensors |= draw.snake(f"{block}.{i}.block.0", channels)
+        tensors |= draw.conv(f"{block}.{i}.block.1", channels, 1, 7)
+        tensors |= draw.snake(f"{block}.{i}.block.2", channels)
+        tensors |= draw.conv(f"{block}.{i}.block.3", channels, channels, 1, gain=0.2)
+    return tensors
+
+
+def _vae(draw: Draw, config: dict[str, Any], second: bool) -> dict[str, Tensor]:
+    channels = config["encoder_dim"]
+    tensors = draw.conv("encoder.block.0", channels, 1, 7, gain=2.0)
+    for i, stride in enumerate(config["encoder_rates"], start=1):
+        block = f"encoder.block.{i}.block"
+        tensors |= _units(draw, block, channels, 0)
+        tensors |= draw.snake(f"{block}.3", channels)
+        tensors |= draw.conv(f"{block}.4", 2 * channels, channels, 2 * stride)
+        channels *= 2
+    tensors |= draw.conv("encoder.fc_mu", LATENT, channels, 3)
+    tensors |= draw.conv("encoder.fc_logvar", LATENT, channels, 3)
+    channels = config["decoder_dim"]
+    tensors |= draw.conv("decoder.model.0", LATENT, 1, 7)
+    tensors |= draw.conv("decoder.model.1", channels, LATENT, 1)
+    for i, stride in enumerate(config["decoder_rates"], start=2):
+        block = f"decoder.model.{i}.block"
+        if second:
+            condition = f"decoder.sr_cond_model.{i}"
+            tensors[f"{condition}.scale_embed.weight"] = draw.normal(
+                4, channels, mean=1, spread=0.2
+            )
+            tensors[f"{condition}.bias_embed.weight"] = draw.normal(4, channels, spread=0.2)
+        tensors |= draw.snake(f"{block}.0", channels)
+        tensors |= _upsample(draw, f"{block}.1", channels, channels // 2, stride)
+        channels //= 2
+        tensors |= _units(draw, block, channels, 2)
+    last = 2 + len(config["decoder_rates"])
+    tensors |= draw.snake(f"decoder.model.{last}", channels)
+    tensors |= draw.conv(f"decoder.model.{last + 1}", 1, channels, 7, gain=0.1)
+    if second:
+        tensors["decoder.sr_bin_boundaries"] = torch.tensor(config["sr_bin_boundaries"]).int()
+    return tensors
+
+
+def _upsample(draw: Draw, name: str, inputs: int, outputs: int, stride: int) -> dict[str, Tensor]:
+    gain = math.sqrt(stride / 4)  # keeps the loudness about as it is
+    return {
+        f"{name}.weight_v": draw.normal(inputs, outputs, 2 * stride),
+        f"{name}.weight_g": draw.normal(inputs, 1, 1, mean=gain, spread=gain / 5).abs(),
+        f"{name}.bias": draw.normal(outputs, spread=0.1),
+    }

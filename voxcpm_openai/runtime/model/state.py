@@ -1,0 +1,137 @@
+"""What lives between steps: fixed buffers with a slot for each stream.
+
+A stream is addressed by the number of its slot.  All buffers are as large as they will ever be, and
+are written in place, so that a captured CUDA graph may refer to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from voxcpm_openai.runtime.model.config import ModelConfig, StackConfig
+
+
+class Cache:
+    """Keys and values of one language model, ``[layers, slots, KV, length, D]`` each."""
+
+    def __init__(
+        self, config: StackConfig, slots: int, length: int, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        shape = (config.layers, slots, config.kv_heads, length, config.head)
+        self.k = torch.zeros(shape, device=device, dtype=dtype)  # [layers, S, KV, N, D]
+        self.v = torch.zeros(shape, device=device, dtype=dtype)  # [layers, S, KV, N, D]
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """The positions that many streams begin with, as both language models keep them."""
+
+    base: Tensor  # [2, layers, KV, n, D]: keys, values
+    residual: Tensor  # [2, layers, KV, n, D]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The slots of one batch, in the order of its rows, and where each stands."""
+
+    index: slice | Tensor  # picks the rows of any buffer [S, ...]; a slice copies nothing
+    slots: Tensor  # [B] int64
+    positions: Tensor  # [B] int64: where the next token of each row goes
+    span: int  # positions to look at: those of the longest row and its next token
+    mask: Tensor | None  # [B, 1, 1, span] bool: which of them each row has; None where all have all
+
+
+class Slots:
+    """The state of as many streams as fit, ``length`` positions each."""
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        memory: Sequence[tuple[int, int]],
+        slots: int,
+        length: int,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        """``memory``: channels and samples that each convolution of the VAE's decoder keeps."""
+        self.count = slots
+        self.length = length
+        self.base = Cache(config.base, slots, length, device, dtype)
+        self.residual = Cache(config.residual, slots, length, device, dtype)
+        width = config.base.width
+        self.hidden = torch.zeros(slots, width, device=device, dtype=dtype)  # [S, W] base LM
+        self.detail = torch.zeros(slots, width, device=device, dtype=dtype)  # [S, W] residual LM
+        # The last patch, from which the next one goes on.
+        self.patch = torch.zeros(slots, config.patch, config.channels, device=device)  # [S, P, C]
+        # What came last into each causal convolution of the decoder.
+        self.memory = [
+            torch.zeros(slots, channels, past, device=device) for channels, past in memory
+        ]  # each [S, channels, past]
+        self.positions = torch.zeros(slots, device=device, dtype=torch.int64)  # [S]
+        # The same numbers on the host, so that no step has to wait for the device.
+        self.used = [0] * slots
+
+    def reset(self, slot: int) -> None:
+        """Make the slot as new.  Only what was written is cleared: the rest is zero already."""
+        for cache in (self.base, self.residual):
+            # Masked positions still take part in products; a stray NaN there would spread.
+            cache.k[:, slot, :, : self.used[slot]] = 0  # [layers, KV, used, D]
+            cache.v[:, slot, :, : self.used[slot]] = 0  # [layers, KV, used, D]
+        for buffer in (self.hidden, self.detail, self.patch, self.positions, *self.memory):
+            buffer[slot] = 0  # [...]
+        self.used[slot] = 0
+
+    def save(self, slot: int) -> Prefix:
+        """Return a copy of what the slot's language models hold."""
+        kept = (slice(None), slot, slice(None), slice(self.used[slot]))
+        base, residual = (
+            torch.stack((cache.k[kept], cache.v[kept])) for cache in (self.base, self.residual)
+        )  # [2, layers, KV, n, D] each
+        return Prefix(base, residual)
+
+    def restore(self, slot: int, prefix: Prefix) -> int:
+        """Begin a slot with a prefix; return the number of its positions."""
+        used = prefix.base.shape[-2]
+        self.fill(slot, used)
+        for cache, (k, v) in ((self.base, prefix.base), (self.residual, prefix.residual)):
+            cache.k[:, slot, :, :used] = k  # [layers, KV, n, D]
+            cache.v[:, slot, :, :used] = v  # [layers, KV, n, D]
+        return used
+
+    def index(self, slots: Sequence[int]) -> slice | Tensor:
+        """Return what picks these slots of a buffer ``[S, ...]``: a slice if they are adjacent."""
+        if list(slots) == list(range(slots[0], slots[0] + len(slots))):
+            return slice(slots[0], slots[0] + len(slots))
+        return torch.tensor(slots).to(self.positions.device, non_blocking=True)  # [B]
+
+    def rows(self, slots: Sequence[int]) -> Rows:
+        """Return the rows of these slots, each of which must have a position left."""
+        device = self.positions.device
+        picked = torch.tensor(slots).to(device, non_blocking=True)  # [B]
+        positions = self.positions[picked]  # [B]
+        used = [self.used[slot] for slot in slots]
+        span = max(used) + 1
+        if span > self.length:
+            raise ValueError(f"a slot is full: it has {self.length} positions.")
+        mask = None
+        if min(used) + 1 < span:
+            places = torch.arange(span, device=device)  # [span]
+            mask = (places <= positions[:, None])[:, None, None]  # [B, 1, 1, span]
+        return Rows(self.index(slots), picked, positions, span, mask)
+
+    def advance(self, slots: Sequence[int], rows: Rows) -> None:
+        """Move each row on by one position."""
+        self.positions[rows.index] = rows.positions + 1  # [B]
+        for slot in slots:
+            self.used[slot] += 1
+
+    def fill(self, slot: int, used: int) -> None:
+        """Say that the first ``used`` positions of the slot are taken."""
+        if used > self.length:
+            raise ValueError(f"{used} positions do not fit a slot of {self.length}.")
+        self.positions[slot] = used
+        self.used[slot] = used

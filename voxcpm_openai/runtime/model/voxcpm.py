@@ -1,0 +1,208 @@
+"""VoxCPM (0.5B, 1.5): from text and a clip to latents, patch by patch, and from these to samples.
+
+    sequence   text of the clip + text, 101, patches of the clip
+    a patch    LocDiT (states of both LMs, last patch) -> patch
+               patch -> LocEnc -> base LM -> quantisation -> residual LM -> the next states
+
+arXiv:2509.24650.  The language models of a patch run at the end of its step, so that all rows of a
+step are alike, those that have just been prefilled too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from voxcpm_openai.runtime.checkpoint import Weights
+from voxcpm_openai.runtime.model.config import ModelConfig
+from voxcpm_openai.runtime.model.flow import Flow
+from voxcpm_openai.runtime.model.linear import linear
+from voxcpm_openai.runtime.model.lm import Stack
+from voxcpm_openai.runtime.model.local import LocalEncoder
+from voxcpm_openai.runtime.model.state import Prefix, Rows, Slots
+from voxcpm_openai.runtime.model.vae import Decoder, Encoder
+from voxcpm_openai.runtime.tokenizer import TextTokenizer
+
+AUDIO_START = 101  # the token after which speech begins
+
+# A part of a sequence: ids of tokens, or patches [T, P, C].
+Part = list[int] | Tensor
+
+
+class VoxCPM:
+    """A loaded model.  It holds weights alone; all that changes is in ``Slots``.
+
+    Shapes: B rows, T tokens or patches, P frames a patch, C channels of a frame, W width of the
+    language models, W' of LocDiT.  Latents, noise and samples are float32 whatever the dtype.
+    """
+
+    separate_time = False  # LocDiT's time is added to its condition
+    context = 2  # patches of the prompt that the decoder hears before it speaks
+
+    def __init__(
+        self, config: ModelConfig, weights: Weights, vae: Weights, tokenizer: TextTokenizer
+    ) -> None:
+        self.config = config
+        self.tokens = tokenizer
+        self.device, self.dtype = weights.device, weights.dtype
+        width, inner, positions = config.base.width, config.dit.width, config.max_length
+        self.embedding = weights.tensor(
+            "base_lm.embed_tokens.weight", config.vocabulary, width
+        ).mul_(config.embedding_scale)  # [V, W]
+        self.base = Stack(weights.under("base_lm"), config.base, positions)
+        self.residual = Stack(weights.under("residual_lm"), config.residual, positions)
+        self.local = LocalEncoder(weights, config)
+        self.flow = Flow(weights, config, separate_time=self.separate_time)
+        self.to_levels = linear(weights, "fsq_layer.in_proj", width, config.quantised)
+        self.from_levels = linear(weights, "fsq_layer.out_proj", config.quantised, width)
+        self.base_to_flow = linear(weights, "lm_to_dit_proj", width, inner)
+        self.residual_to_flow = linear(weights, "res_to_dit_proj", width, inner)
+        self.stop_inner = linear(weights, "stop_proj", width, width)
+        self.stop_head = linear(weights, "stop_head", width, 2, bias=False)
+        self.encoder = Encoder(vae, config.vae)
+        self.decoder = Decoder(vae, config.vae)
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples a second of what ``decode`` returns."""
+        return self.config.vae.sample_rate
+
+    @property
+    def encoder_rate(self) -> int:
+        """Samples a second of what ``encode`` takes."""
+        return self.config.vae.encoder_rate
+
+    @property
+    def patch_samples(self) -> int:
+        """Samples of one patch at ``sample_rate``."""
+        return self.config.patch * self.config.vae.frame_out
+
+    @property
+    def latent_shape(self) -> tuple[int, int]:
+        """Frames a patch and channels of a frame, (P, C)."""
+        return self.config.patch, self.config.channels
+
+    def new_slots(self, slots: int, length: int) -> Slots:
+        """Return the state of so many streams with ``length`` positions each."""
+        if not 0 < length <= self.config.max_length:
+            raise ValueError(f"length is {length}; this model has {self.config.max_length}.")
+        return Slots(self.config, self.decoder.memory, slots, length, self.device, self.dtype)
+
+    @torch.inference_mode()
+    def encode(self, samples: Tensor, *, reference: bool = False) -> Tensor:
+        """Turn a clip ``samples [N]`` at ``encoder_rate`` into latents ``[T, P, C]``.
+
+        A prompt is filled up with silence in front, because speech goes on at its end; a reference
+        behind.  Keeps no state: any thread may call it.
+        """
+        whole = self.config.patch * self.config.vae.frame_in
+        missing = -samples.shape[0] % whole
+        padded = F.pad(samples, (0, missing) if reference else (missing, 0))  # [T P frame_in]
+        frames = self.encoder(padded)  # [C, T P]
+        return frames.T.reshape(-1, *self.latent_shape)  # [T, P, C]
+
+    @torch.inference_mode()
+    def prefill(
+        self,
+        slots: Slots,
+        slot: int,
+        ids: Sequence[int],
+        prompt: Tensor | None = None,
+        reference: Tensor | Prefix | None = None,
+    ) -> None:
+        """Begin a stream in a slot, whatever was there before.
+
+        ``ids``: tokens of the prompt's text, if there is a prompt, and of the text to speak.
+        ``prompt [T, P, C]``: a clip that the speech goes on from.  ``reference``: VoxCPM2 alone.
+        """
+        parts = self._parts(list(ids), prompt, reference)
+        slots.reset(slot)
+        start = slots.restore(slot, reference) if isinstance(reference, Prefix) else 0
+        self._begin(slots, slot, parts, start)
+        if prompt is not None:
+            slots.patch[slot] = prompt[-1]  # [P, C]
+            heard = prompt[-self.context :].to(self.device)  # [context, P, C]
+            self.decoder(heard.flatten(0, 1).T[None], slots.memory, slice(slot, slot + 1))
+
+    @torch.inference_mode()
+    def step(
+        self, slots: Slots, rows: Sequence[int], noise: Tensor, steps: Sequence[int], cfg: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Make the next patch of the streams in the slots ``rows``.
+
+        ``noise [B, C, P]``: normal, and ``cfg [B]``: guidance, on any device.  ``steps``: of the
+        solver, 2 or more, for each row.  Returns the patches ``[B, P, C]``, and whether each is the
+        last one of its stream, ``[B]`` bool: upstream believes that from a fourth patch on.
+        """
+        at = slots.rows(rows)
+        hidden, detail = slots.hidden[at.index], slots.detail[at.index]  # [B, W] each
+        condition = self._condition(hidden, detail)  # [B, M, W']
+        patch = self.flow(noise, condition, slots.patch[at.index], steps, cfg)  # [B, P, C]
+        stop = self.stop_head(F.silu(self.stop_inner(hidden)))  # [B, 2]
+        ends = stop[:, 1] > stop[:, 0]  # [B]
+        self._advance(slots, at, patch)
+        slots.advance(rows, at)
+        return patch, ends
+
+    @torch.inference_mode()
+    def decode(self, slots: Slots, rows: Sequence[int], latents: Tensor) -> Tensor:
+        """Turn the next patches ``[B, P, C]`` of these streams into ``[B, patch_samples]``."""
+        frames = latents.to(self.device).transpose(1, 2)  # [B, C, P]
+        return self.decoder(frames, slots.memory, slots.index(rows))  # [B, patch_samples]
+
+    def _parts(
+        self, ids: list[int], prompt: Tensor | None, reference: Tensor | Prefix | None
+    ) -> list[Part]:
+        """The sequence, less what a prefix holds already."""
+        if reference is not None:
+            raise ValueError("VoxCPM-0.5B and 1.5 take no reference; give the clip as a prompt.")
+        text: Part = [*ids, AUDIO_START]
+        return [text] if prompt is None else [text, prompt]
+
+    def _begin(self, slots: Slots, slot: int, parts: list[Part], start: int) -> None:
+        """Run the parts through both language models, at positions ``start`` and on."""
+        pieces = [self._embedded(part) for part in parts]  # [n, W] each
+        x = torch.cat(pieces)  # [T, W]
+        is_audio = torch.cat(
+            [
+                torch.full((len(piece), 1), isinstance(part, Tensor))
+                for part, piece in zip(parts, pieces, strict=True)
+            ]
+        ).to(self.device)  # [T, 1] bool
+        slots.fill(slot, start + len(x))
+        y = self.base.prefill(x, slots.base, slot, start)  # [T, W]
+        hidden = torch.where(is_audio, self._quantised(y), y)  # [T, W]
+        mixed = self._mixed(hidden, x * is_audio)  # [T, W]
+        slots.hidden[slot] = hidden[-1]  # [W]
+        slots.detail[slot] = self.residual.prefill(mixed, slots.residual, slot, start)[-1]  # [W]
+
+    def _embedded(self, part: Part) -> Tensor:
+        """Return the tokens of a part, ``[n, W]``."""
+        if isinstance(part, Tensor):
+            return self.local(part.to(self.device))  # [n, W]
+        return self.embedding[torch.tensor(part).to(self.device)]  # [n, W]
+
+    def _advance(self, slots: Slots, at: Rows, patch: Tensor) -> None:
+        """Tell both language models the patch ``[B, P, C]`` and keep the states that follow."""
+        heard = self.local(patch)  # [B, W]
+        hidden = self._quantised(self.base.step(heard, slots.base, at))  # [B, W]
+        detail = self.residual.step(self._mixed(hidden, heard), slots.residual, at)  # [B, W]
+        slots.hidden[at.index] = hidden  # [B, W]
+        slots.detail[at.index] = detail  # [B, W]
+        slots.patch[at.index] = patch  # [B, P, C]
+
+    def _quantised(self, x: Tensor) -> Tensor:
+        """``x [..., W]`` through a bottleneck of few levels (FSQ, arXiv:2309.15505)."""
+        levels = (torch.tanh(self.to_levels(x)) * self.config.levels).round()  # [..., Q]
+        return self.from_levels(levels / self.config.levels)  # [..., W]
+
+    def _mixed(self, hidden: Tensor, heard: Tensor) -> Tensor:
+        """What the residual LM is told: the base LM's ``hidden [..., W]``, the audio's tokens."""
+        return hidden + heard  # [..., W]
+
+    def _condition(self, hidden: Tensor, detail: Tensor) -> Tensor:
+        """What LocDiT is told, ``[B, M, W']``, of the states ``[B, W]`` of both."""
+        return (self.base_to_flow(hidden) + self.residual_to_flow(detail))[:, None]  # [B, 1, W']
