@@ -1,0 +1,282 @@
+"""The batched engine: one thread steps all rows together; requests only put in and take out."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from voxcpm_openai.contracts import AudioStream, Utterance
+from voxcpm_openai.errors import EngineFailed, InvalidRequest, RequestError, Unavailable
+from voxcpm_openai.runtime.job import Budget, Job, State
+from voxcpm_openai.runtime.runner_protocol import DeviceError, Patch, Runner
+from voxcpm_openai.runtime.scheduler import Row, Scheduler, smoothed
+from voxcpm_openai.runtime.stream import Stream
+
+logger = logging.getLogger(__name__)
+
+CFG, STEPS = 2.0, 10
+"""What the model is made for, where a request and its preset say nothing else."""
+
+
+class BatchedEngine:
+    """Fulfils ``contracts.Engine`` with any ``Runner``.
+
+    One lock guards the scheduler and the state; the runner belongs to the engine's thread, which
+    holds no lock while it works.  The loop: drop those who left, admit, step, hand out.
+    """
+
+    clones = True
+    native_speed = (1.0, 1.0)
+
+    def __init__(
+        self,
+        runner: Runner,
+        *,
+        rows_per_step: int,
+        max_waiting: int,
+        max_wait: float,
+        honours: frozenset[str] = frozenset({"seed", "cfg_value", "inference_steps"}),
+        languages: tuple[str, ...] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Start the thread.  ``Scheduler`` says what the bounds mean."""
+        self.honours = honours
+        self.languages = languages
+        self._runner = runner
+        self._clock = clock
+        self._scheduler = Scheduler(
+            runner.slots, rows_per_step=rows_per_step, max_waiting=max_waiting, max_wait=max_wait
+        )
+        self._state = "ready"
+        self._step_seconds = 0.0
+        self._work = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="voxcpm-engine", daemon=True)
+        self._thread.start()
+
+    @property
+    def sample_rate(self) -> int:
+        """The rate of the chunks, in Hz."""
+        return self._runner.sample_rate
+
+    def speak(self, utterance: Utterance) -> AudioStream:
+        """Begin to speak.  Raises Overloaded, EngineFailed, Unavailable once stopped, and
+        RequestError for what the runner refuses.
+        """
+        arrived = self._clock()
+        with self._work:
+            self._check_open()
+            self._scheduler.check_room()  # before the text and the clip are read
+        try:
+            stream = Stream(self._jobs(utterance), self.sample_rate, arrived)
+        except DeviceError as error:
+            logger.exception("the device failed while a request was read")
+            self._close("failed")
+            raise self._refusal() from error
+        with self._work:
+            self._check_open()
+            self._scheduler.join(stream)
+            self._work.notify_all()
+        return stream
+
+    def status(self) -> Mapping[str, object]:
+        """Return a look inside.
+
+        ``state`` (``ready``, ``failed`` or ``stopped``), the streams, the jobs that are live, wait,
+        and have ended, and what one row sees: ``seconds_per_patch`` is how long a step takes,
+        ``steps_per_second`` and ``real_time_factor`` count what happens between steps too.
+        """
+        with self._work:
+            turn, ended = self._scheduler.turn_seconds, self._scheduler.ended
+            look: dict[str, object] = {
+                "state": self._state,
+                "streams": len(self._scheduler.streams),
+                "live": len(self._scheduler.live),
+                "waiting": self._scheduler.waiting,
+                "done": ended[State.DONE],
+                "failed": ended[State.FAILED],
+                "cancelled": ended[State.CANCELLED],
+                "steps_per_second": 1 / turn if turn else 0.0,
+                "seconds_per_patch": self._step_seconds,
+                "real_time_factor": turn / self._runner.patch_seconds,
+            }
+        return {**look, "runner": self._runner.status()}
+
+    def stop(self) -> None:
+        """End all streams with Unavailable, and the thread after the step that it is in."""
+        self._close("stopped")
+        self._thread.join()
+
+    # In the request's thread
+
+    def _check_open(self) -> None:
+        if self._state != "ready":
+            raise self._refusal()
+
+    def _refusal(self) -> RequestError:
+        """Return why nothing more is spoken: a new one for each that it is raised for."""
+        if self._state == "failed":
+            return EngineFailed("The engine has failed; only a restart helps.", retry_after=60)
+        return Unavailable("The engine has stopped.")
+
+    def _jobs(self, utterance: Utterance) -> list[Job]:
+        """Return a job for each segment, read by the runner."""
+        if not utterance.segments:
+            raise InvalidRequest("There is nothing to say.", param="input")
+        root = secrets.randbits(63) if utterance.seed is None else utterance.seed
+        cfg = _number(utterance, "cfg_value", CFG)
+        steps = round(_number(utterance, "inference_steps", STEPS))
+        jobs: list[Job] = []
+        for index, segment in enumerate(utterance.segments):
+            plan = self._runner.prepare(utterance, segment)
+            budget = Budget.of(segment.text, self._runner.patch_seconds, plan.room)
+            # Without a clip each segment would be another speaker's.
+            after = jobs[0] if jobs and utterance.voice.audio is None else None
+            jobs.append(
+                Job(
+                    index,
+                    segment,
+                    plan,
+                    budget,
+                    self.sample_rate,
+                    root=root,
+                    cfg=cfg,
+                    steps=steps,
+                    after=after,
+                )
+            )
+        return jobs
+
+    # In any thread
+
+    def _close(self, state: str) -> None:
+        """End all streams with an error, and let no new one in.  The first state stays."""
+        with self._work:
+            if self._state == "ready":
+                self._state = state
+            for stream in self._scheduler.streams:
+                stream.fail(self._refusal())
+            self._work.notify_all()
+
+    # In the engine's thread
+
+    def _run(self) -> None:
+        try:
+            while self._wait_for_work():
+                self._turn()
+        except Exception:  # whatever it is, nobody may wait for ever
+            logger.exception("the engine has failed")
+            self._close("failed")
+        with self._work:
+            stopped, left = self._state == "stopped", self._scheduler.streams
+        slots = self._leave(left, State.FAILED)
+        if stopped:  # a runner that failed is not to be touched again
+            self._release(slots)
+
+    def _wait_for_work(self) -> bool:
+        """Wait until somebody wants to be heard; return False when the engine has ended."""
+        with self._work:
+            self._work.wait_for(lambda: self._state != "ready" or self._scheduler.streams)
+            return self._state == "ready"
+
+    def _turn(self) -> None:
+        """Drop those who left, admit, step the rows that are due first, hand out."""
+        begun = self._clock()
+        with self._work:
+            gone = [stream for stream in self._scheduler.streams if stream.closed]
+        self._release(self._leave(gone, State.CANCELLED))
+        self._admit()
+        with self._work:
+            rows = {slot: self._scheduler.live[slot] for slot in self._scheduler.rows()}
+        if not rows:
+            return
+        stepped = self._clock()
+        try:
+            patches = self._runner.step(list(rows))
+        except DeviceError:
+            raise
+        except Exception as error:
+            logger.exception("a step of %d rows failed", len(rows))
+            self._fail((row.stream for row in rows.values()), error)
+            return
+        now = self._clock()
+        self._hand_out(rows, patches, now)
+        with self._work:
+            self._step_seconds = smoothed(self._step_seconds, now - stepped)
+            self._scheduler.measured(self._clock() - begun)
+
+    def _admit(self) -> None:
+        with self._work:
+            joining = self._scheduler.admit()
+        for slot, (stream, job) in joining:
+            try:
+                self._runner.admit(slot, job)
+            except DeviceError:
+                raise
+            except Exception as error:
+                logger.exception("a job could not be admitted")
+                self._fail([stream], error)
+
+    def _hand_out(self, rows: Mapping[int, Row], patches: Sequence[Patch], now: float) -> None:
+        """Give the patches to their listeners; then empty the slots of jobs that ended."""
+        ended: dict[int, Row] = {}
+        with self._work:
+            for (slot, row), patch in zip(rows.items(), patches, strict=True):
+                state = row.job.grow(patch.samples, patch.stopped)
+                if state is not State.LIVE:
+                    self._scheduler.vacate(slot, state)
+                    ended[slot] = row
+                row.stream.flow(now)
+                if row.stream.ended:
+                    self._scheduler.leave(row.stream, State.DONE)
+        for slot, row in ended.items():
+            self._hand_on(row)
+            self._runner.release(slot)
+
+    def _hand_on(self, row: Row) -> None:
+        """Give the jobs that come after a done one their prompt."""
+        if row.job.state is not State.DONE:
+            return
+        followers = [job for job in row.stream.jobs if job.after is row.job]
+        if not followers:
+            return
+        try:
+            prompt = self._runner.prompt_from(row.job)
+        except DeviceError:
+            raise
+        except Exception as error:
+            logger.exception("a job gave no prompt")
+            self._fail([row.stream], error)
+            return
+        for job in followers:
+            job.prompt = prompt
+
+    def _fail(self, streams: Iterable[Stream], error: Exception) -> None:
+        """End streams with an error, and empty their slots."""
+        failed = set(streams)
+        for stream in failed:
+            stream.fail(
+                error
+                if isinstance(error, RequestError)
+                else Unavailable("The engine failed at this text; the server's log says why.")
+            )
+        self._release(self._leave(failed, State.FAILED))
+
+    def _leave(self, streams: Iterable[Stream], state: State) -> list[int]:
+        """Take streams off the schedule; return the slots that are to be emptied."""
+        with self._work:
+            return [slot for stream in streams for slot in self._scheduler.leave(stream, state)]
+
+    def _release(self, slots: Iterable[int]) -> None:
+        for slot in slots:
+            self._runner.release(slot)
+
+
+def _number(utterance: Utterance, name: str, default: float) -> float:
+    """Return an option.  Raises InvalidRequest where it is no number (a preset may say so)."""
+    value = utterance.options.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidRequest(f"{name} = {value!r}: not a number.", param=name)
+    return float(value)
