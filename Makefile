@@ -5,15 +5,20 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: serve test lint bench docs clean
+.PHONY: serve test test-runtime lint bench docs clean
 
-serve: $(VENV)/serve.stamp
+# VOXCPM_ENGINE=voxcpm installs what that engine needs, too.
+serve: $(VENV)/serve.stamp $(if $(filter voxcpm,$(VOXCPM_ENGINE)),$(VENV)/voxcpm.stamp)
 	@exec $(BIN)/gunicorn -c gunicorn.conf.py wsgi:app
 
 test: $(VENV)/test.stamp
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-lint: $(VENV)/test.stamp
+# The runtime against upstream's package; installs torch.
+test-runtime: $(VENV)/runtime.stamp
+	$(BIN)/python -m pytest tests/runtime $(PYTEST_ARGS)
+
+lint: $(VENV)/runtime.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -39,6 +44,18 @@ $(VENV)/serve.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing into $(VENV) ..."
 	$(PIP) --editable .
 	@touch $@
+
+$(VENV)/voxcpm.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing into $(VENV) what the voxcpm engine needs ..."
+	$(PIP) --editable '.[voxcpm]'
+	@touch $@
+
+# Upstream without the hundred packages that it asks for; the tests stand in for two of them.
+$(VENV)/runtime.stamp: pyproject.toml constraints.txt | $(VENV)/test.stamp
+	@echo "installing into $(VENV) what the tests of the runtime need ..."
+	$(PIP) --editable '.[test,oracle]'
+	$(PIP) --no-deps voxcpm
+	@touch $@ $(VENV)/test.stamp
 
 # resemblyzer's weights alone: the package itself wants CUDA and an old setuptools.
 $(VENV)/test.stamp: pyproject.toml constraints.txt | $(BIN)/python

@@ -299,7 +299,7 @@ def start(settings: Settings) -> HibariEngine:
     return HibariEngine(hibari, settings.threads or os.cpu_count() or 1)
 
 
-def available() -> str | None:
+def available(_settings: Settings) -> str | None:
     """Return None, or which package is missing."""
     for package in ("hibari", "onnxruntime"):
         if importlib.util.find_spec(package) is None:

@@ -64,7 +64,7 @@ def error_of(reply: TestResponse) -> dict[str, str | None]:
         ({"seed": 1.5}, "seed", "whole number"),
         ({"sample_rate": 24001}, "sample_rate", "one of 8000"),
         ({"cfg_value": 0}, "cfg_value", "from 0.1 to 10"),
-        ({"inference_steps": 0}, "inference_steps", "from 1 to 100"),
+        ({"inference_steps": 1}, "inference_steps", "from 2 to 100"),
         ({"language": "english please"}, "language", "language code"),
     ],
 )
@@ -247,6 +247,15 @@ def test_an_engine_that_does_not_start_is_engine_failed_and_not_worth_a_retry(
 
 def _fail(settings: Settings) -> None:
     raise RuntimeError("no weights")
+
+
+def test_an_engine_that_broke_after_its_start_turns_readiness_red(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = state_of(app).running.get()
+    monkeypatch.setattr(engine, "status", lambda: {"state": "failed"})
+    reply = app.test_client().get("/ready")
+    assert (reply.status_code, error_of(reply)["code"]) == (503, "engine_failed")
 
 
 def test_a_draining_server_takes_no_new_speech_but_finishes_the_old(app: Flask) -> None:

@@ -473,7 +473,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         plugin.importlib.util, "find_spec", lambda name: None if name == "onnxruntime" else name
     )
-    assert "onnxruntime" in plugin.available()
+    assert "onnxruntime" in plugin.available(Settings())
 
 
 def test_threads_are_the_number_of_segments_made_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,10 @@ from voxcpm_openai import registry as registry_module
 from voxcpm_openai.errors import PluginError, SettingsError
 from voxcpm_openai.registry import Registry, choose_engine, load_registry
 
-THIRTEEN = "alloy ash ballad cedar coral echo fable marin nova onyx sage shimmer verse".split()
+FIFTEEN = [
+    *"alloy ash ballad cedar coral echo fable marin nova onyx sage shimmer verse".split(),
+    *"xiaoxiao yunxi".split(),
+]
 
 
 def plugin(folder: Path, name: str, source: str) -> Settings:
@@ -36,12 +39,17 @@ def voice_plugin(id_: str, name: str) -> str:
 
 def test_the_stock_plugins_give_voices_models_formats_and_an_engine() -> None:
     registry = load_registry(Settings())
-    assert sorted(registry.voices) == THIRTEEN
-    assert {"tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15", "hibari"} == set(
-        registry.presets
-    )
+    assert sorted(registry.voices) == FIFTEEN
+    assert {
+        "tts-1",
+        "tts-1-hd",
+        "gpt-4o-mini-tts",
+        "gpt-4o-mini-tts-2025-12-15",
+        "hibari",
+        "voxcpm",
+    } == set(registry.presets)
     assert list(registry.formats) == ["mp3", "opus", "aac", "flac", "wav", "pcm"]
-    assert list(registry.engines) == ["hibari"]
+    assert list(registry.engines) == ["hibari", "voxcpm"]
     assert {plugin.origin for plugin in registry.plugins} == {"stock"}
 
 
@@ -52,7 +60,7 @@ def test_a_plugin_in_the_users_folder_wins_over_the_stock_and_says_so(
     with caplog.at_level(logging.INFO):
         registry = load_registry(settings)
     assert registry.voices["alloy"].name == "My Alloy"
-    assert sorted(registry.voices) == THIRTEEN
+    assert sorted(registry.voices) == FIFTEEN
     assert "voice 'alloy': mine wins over voice_folder" in caplog.text
 
 
@@ -200,7 +208,7 @@ def spec(name: str, reason: str | None = None) -> EngineSpec:
     def start(settings: Settings) -> None:
         raise AssertionError
 
-    return EngineSpec(name, start=start, available=lambda: reason)  # type: ignore[arg-type]
+    return EngineSpec(name, start=start, available=lambda settings: reason)  # type: ignore[arg-type]
 
 
 def house(*engines: EngineSpec) -> Registry:

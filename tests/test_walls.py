@@ -43,11 +43,12 @@ WALLS = {
     "resolve": LEAVES | {"registry", "voices", "text"},
     "speech": LEAVES | {"audio", "resolve"},
     "load": {"errors"},
+    "runtime": {"audio", "contracts", "errors"},
     "web": CORE | {"__init__"},
     "app": CORE | {"web"},
     "wsgi": {"app", "errors", "settings", "web"},
     "gunicorn_conf": {"errors", "registry", "settings"},
-    "cli": CORE | {"__init__", "load"},
+    "cli": CORE | {"__init__", "load", "runtime"},
     "__init__": {"audio", "contracts", "errors", "hookspecs", "settings", "turns"},
     "__main__": {"cli"},
 }
@@ -99,7 +100,19 @@ def test_plugins_use_the_public_surface_alone(path: Path) -> None:
     import voxcpm_openai
 
     inside = {name for name in imports(path) if name.split(".")[0] == "voxcpm_openai"}
+    if path.stem == "voxcpm_engine":  # the runtime's own door
+        inside = {name for name in inside if not name.startswith("voxcpm_openai.runtime")}
     assert inside <= {f"voxcpm_openai.{name}" for name in voxcpm_openai.__all__}
+
+
+def test_the_runtime_is_entered_by_its_engine_and_by_pull_alone() -> None:
+    entrants = {
+        str(path.relative_to(ROOT))
+        for path in sources()
+        if any(name.startswith("voxcpm_openai.runtime") for name in imports(path))
+        and "runtime" not in path.parts
+    }
+    assert entrants == {"plugins/voxcpm_engine.py", "voxcpm_openai/cli/pull.py"}
 
 
 def test_importing_the_package_starts_no_thread_and_loads_nothing_heavy() -> None:

@@ -191,11 +191,11 @@ class Engine(Protocol):
 class EngineSpec:
     """An engine that could be started.
 
-    ``start(settings)`` loads and warms it and may take minutes.  ``available()`` says None, or in
-    one sentence why it cannot run here and how to change that; it must be quick and import
+    ``start(settings)`` loads and warms it and may take minutes.  ``available(settings)`` says None,
+    or in one sentence why it cannot run here and how to change that; it must be quick and import
     nothing heavy.
     """
 
     name: str
     start: Callable[[Settings], Engine]
-    available: Callable[[], str | None]
+    available: Callable[[Settings], str | None]

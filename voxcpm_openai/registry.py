@@ -92,13 +92,13 @@ def choose_engine(registry: Registry, settings: Settings) -> Choice:
             raise SettingsError(
                 f"VOXCPM_ENGINE = {settings.engine!r}: there is no such engine; there are {known}."
             )
-        if reason := spec.available():
+        if reason := spec.available(settings):
             raise SettingsError(f"VOXCPM_ENGINE = {settings.engine!r}: {reason}")
         return Choice(spec, "VOXCPM_ENGINE asks for it")
     passed_over: list[str] = []
     for name in AUTO_ENGINES:
         spec = registry.engines.get(name)
-        reason = "not part of this installation" if spec is None else spec.available()
+        reason = "not part of this installation" if spec is None else spec.available(settings)
         if spec is not None and reason is None:
             return Choice(spec, "; ".join(passed_over) or "the best one here")
         passed_over.append(f"{name}: {reason}")

@@ -101,6 +101,21 @@ class Settings:
     threads: int = setting(
         _whole(0, 1024), "CPU threads for the engine. 0: as many as there are cores.", 0
     )
+    model: str = setting(
+        fields.String(validate=validate.Length(min=1)),
+        "The voxcpm engine's checkpoint: a folder, or a hub id that `voxcpm-openai pull` fetched.",
+        "openbmb/VoxCPM1.5",
+    )
+    dtype: str = setting(
+        fields.String(validate=validate.OneOf(["auto", "float32", "bfloat16"])),
+        "The voxcpm engine's numbers. `auto`: bfloat16 on a GPU, float32 on a CPU.",
+        "auto",
+    )
+    device: str = setting(
+        fields.String(validate=validate.Regexp(r"(auto|cpu|cuda(:\d+)?)\Z")),
+        "Where the voxcpm engine runs: `auto`, `cpu`, `cuda` or `cuda:1`.",
+        "auto",
+    )
     default_voice: str = setting(
         fields.String(validate=validate.Length(min=1)),
         "The voice of requests that name none.",

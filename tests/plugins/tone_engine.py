@@ -99,7 +99,7 @@ def start(settings: Settings) -> Engine:
 
 @hookimpl
 def register_engines() -> list[EngineSpec]:
-    return [EngineSpec("tone", start=start, available=lambda: None)]
+    return [EngineSpec("tone", start=start, available=lambda settings: None)]
 
 
 @hookimpl

@@ -8,6 +8,7 @@ from voxcpm_openai import __version__
 from voxcpm_openai.cli.bench import bench
 from voxcpm_openai.cli.check import check
 from voxcpm_openai.cli.models import models
+from voxcpm_openai.cli.pull import pull
 from voxcpm_openai.cli.serve import serve
 from voxcpm_openai.cli.speak import speak
 from voxcpm_openai.cli.voices import voices
@@ -35,5 +36,5 @@ def main() -> None:
     """
 
 
-for command in (serve, speak, voices, models, check, bench):
+for command in (serve, speak, voices, models, pull, check, bench):
     main.add_command(command)

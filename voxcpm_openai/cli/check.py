@@ -44,6 +44,6 @@ def _print_plugins(settings: Settings) -> None:
     for plugin in registry.plugins:
         click.echo(f"plugin {plugin.name} ({plugin.origin})")
     for spec in registry.engines.values():
-        click.echo(f"engine {spec.name}: {spec.available() or 'can run here'}")
+        click.echo(f"engine {spec.name}: {spec.available(settings) or 'can run here'}")
     choice = choose_engine(registry, settings)
     click.echo(f"chosen: engine {choice.spec.name} ({choice.why})")

@@ -32,21 +32,15 @@ class Catalog:
         return voice
 
 
-def can_speak(voice: Voice, engine: str, clones: bool) -> bool:
-    """Whether the engine of this name can use a voice: by settings for it, or by the clip."""
-    return engine in voice.options or (clones and voice.audio is not None)
-
-
 def require_speech(voice: Voice, engine: str, clones: bool) -> None:
-    """Raise CannotClone, which says what is missing, where the engine cannot use the voice."""
-    if can_speak(voice, engine, clones):
+    """Raise CannotClone where the engine of this name can make nothing of a voice.
+
+    An engine that clones can: from the clip, or, where there is none, by drawing a speaker.
+    """
+    if clones or engine in voice.options:
         return
-    if clones:
-        raise CannotClone(
-            f"The voice '{voice.id}' has neither a reference clip nor settings for the running "
-            f"engine, {engine}."
-        )
+    known_by = "a reference clip" if voice.audio is not None else "settings for other engines"
     raise CannotClone(
-        f"The voice '{voice.id}' is known by a reference clip, and the running engine, {engine}, "
+        f"The voice '{voice.id}' is known by {known_by}, and the running engine, {engine}, "
         "cannot clone. An engine that clones can speak with it: voxcpm (VOXCPM_ENGINE=voxcpm)."
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, jsonify
 
 from voxcpm_openai import __version__
+from voxcpm_openai.errors import EngineFailed
 from voxcpm_openai.web.state import state
 
 blueprint = Blueprint("health", __name__)
@@ -28,10 +29,15 @@ def ready() -> Response:
     """Say that speech can be had now.  Raises EngineLoading, EngineFailed or Draining: a 503."""
     here = state()
     here.running.get()
+    engine = here.running.status()
+    if engine.get("state") == "failed":  # it broke after it had started: a lost device
+        raise EngineFailed(
+            f"The engine {here.running.name} has failed; only a restart helps.", retry_after=60
+        )
     return jsonify(
         {
             "status": "ready",
-            "engine": {"name": here.running.name, **here.running.status()},
+            "engine": {"name": here.running.name, **engine},
             "streams": {"running": here.streams.running, "limit": here.streams.limit},
         }
     )

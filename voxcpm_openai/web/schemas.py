@@ -93,7 +93,7 @@ class SpeechSchema(Schema):
         error_messages={"invalid": "must be a whole number."},
     )
     cfg_value = _number(0.1, 10.0)
-    inference_steps = _whole(1, 100)
+    inference_steps = _whole(2, 100)  # the solver skips its first step
     language = _text(
         allow_none=True,
         validate=validate.Regexp(

@@ -1,0 +1,108 @@
+"""A live server with the voxcpm engine on a tiny checkpoint."""
+
+from __future__ import annotations
+
+import json
+import random
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.live import Server
+from tests.runtime.tiny import KINDS
+from tests.test_soak import ask
+
+TEXT = "Hello there. How are you?"
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def served(
+    request: pytest.FixtureRequest,
+    checkpoint: Callable[[str], Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[str, Server]]:
+    kind = str(request.param)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        with Server(engine="voxcpm", model=str(checkpoint(kind)), threads="1") as server:
+            yield kind, server.wait_ready()
+
+
+def post(server: Server, **fields: object) -> tuple[dict[str, str], bytes]:
+    body = {"model": "tts-1", "input": TEXT, "response_format": "pcm", "seed": 1, **fields}
+    request = urllib.request.Request(
+        f"{server.url}/v1/audio/speech",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=60) as reply:
+        return dict(reply.headers), reply.read()
+
+
+def test_every_model_id_speaks(served: tuple[str, Server]) -> None:
+    _, server = served
+    with urllib.request.urlopen(f"{server.url}/v1/models", timeout=10) as reply:
+        models = [model["id"] for model in json.load(reply)["data"]]
+    assert sorted(models) == sorted(
+        ["tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15", "voxcpm"]
+    )
+    sounds = {model: post(server, model=model)[1] for model in models}
+    assert all(len(sound) > 4_000 for sound in sounds.values())
+    assert sounds["tts-1"] != sounds["tts-1-hd"]  # 5 steps and 10
+
+
+def test_instructions_reach_voxcpm2_alone(served: tuple[str, Server]) -> None:
+    kind, server = served
+    headers, whispered = post(server, instructions="Whisper.")
+    _, plain = post(server)
+    if kind == "voxcpm2":
+        assert "x-voxcpm-ignored" not in headers
+        assert whispered != plain
+    else:
+        assert headers["x-voxcpm-ignored"] == "instructions"
+        assert len(whispered) == len(plain)
+
+
+def test_chinese_is_spoken_and_cyrillic_is_for_voxcpm2(served: tuple[str, Server]) -> None:
+    kind, server = served
+    assert len(post(server, input="你好，世界。")[1]) > 4_000
+    if kind == "voxcpm2":
+        assert len(post(server, input="Привет")[1]) > 4_000
+        return
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        post(server, input="Привет")
+    assert caught.value.code == 400
+    caught.value.close()
+
+
+def test_clients_who_hang_up_at_random_disturb_nobody(served: tuple[str, Server]) -> None:
+    _, server = served
+    jobs = [
+        {"model": "tts-1", "input": "One. " * count, "voice": voice, "seed": count}
+        for count, voice in ((1, "alloy"), (2, "echo"), (3, "nova"))
+    ]
+    alone = [ask(server, job) for job in jobs]
+
+    def one(seed: int) -> None:
+        chance = random.Random(seed)
+        which = chance.randrange(len(jobs))
+        heard = ask(server, jobs[which], chance.choice([None, None, 0, 1]))
+        if heard is not None:
+            ours = np.frombuffer(heard, "<i2").astype(int)
+            wanted = np.frombuffer(alone[which] or b"", "<i2").astype(int)
+            assert len(ours) == len(wanted)
+            assert np.abs(ours - wanted).max() <= 4  # 1e-4 of full scale
+
+    with ThreadPoolExecutor(12) as clients:
+        list(clients.map(one, range(66)))
+    for _ in range(2000):
+        engine = server.ready()["engine"]
+        if engine["live"] == engine["waiting"] == engine["streams"] == 0:
+            break
+    assert (engine["live"], engine["waiting"], engine["streams"]) == (0, 0, 0)
+    assert not any("Traceback" in line for line in server.lines)

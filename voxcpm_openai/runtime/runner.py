@@ -1,0 +1,202 @@
+"""The runner: a VoxCPM model, its slots, and what each job in them needs.
+
+Fulfils ``runner_protocol.Runner``.  Noise is drawn from the job's own seed and nothing else, so
+that a row alone equals the row among others.
+"""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from voxcpm_openai.contracts import Segment, Utterance
+from voxcpm_openai.errors import InvalidRequest
+from voxcpm_openai.runtime.job import Job
+from voxcpm_openai.runtime.model.state import Prefix
+from voxcpm_openai.runtime.model.voxcpm import VoxCPM
+from voxcpm_openai.runtime.model.voxcpm2 import VoxCPM2
+from voxcpm_openai.runtime.prompts import Prompts
+from voxcpm_openai.runtime.runner_protocol import DeviceError, Patch
+
+
+@dataclass(frozen=True, slots=True)
+class TextPlan:
+    """A segment made ready: its ids, and the voice.
+
+    ``direction`` is what VoxCPM2 is told of how to speak; it stands in front of all ``text``.
+    """
+
+    direction: str
+    text: str
+    ids: tuple[int, ...]
+    room: int
+    prompt: Tensor | None = None  # [T, P, C]
+    reference: Prefix | None = None
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of the text that is spoken, at least 1."""
+        return max(1, len(self.ids))
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A job that is done, as the prompt of those behind it: its text and its patches."""
+
+    text: str
+    latents: Tensor  # [T, P, C]
+
+
+@dataclass(slots=True)
+class Seat:
+    """What a slot holds beside the model's state."""
+
+    job: Job
+    noise: torch.Generator
+    patches: list[Tensor] = field(default_factory=list)  # each [P, C]
+
+
+class ModelRunner:
+    """Runs jobs on a model.  ``slots`` rows of ``length`` positions each."""
+
+    def __init__(self, model: VoxCPM, prompts: Prompts, *, slots: int, length: int) -> None:
+        self._model = model
+        self._prompts = prompts
+        self._length = length
+        self._slots = model.new_slots(slots, length)
+        self._seats: dict[int, Seat] = {}
+
+    @property
+    def sample_rate(self) -> int:
+        """The rate of the samples, in Hz."""
+        return self._model.sample_rate
+
+    @property
+    def patch_seconds(self) -> float:
+        """The length of a patch."""
+        return self._model.patch_samples / self._model.sample_rate
+
+    @property
+    def slots(self) -> int:
+        """How many rows the batch may have."""
+        return self._slots.count
+
+    def prepare(self, utterance: Utterance, segment: Segment) -> TextPlan:
+        """Read a segment: its ids, the voice's clip encoded.  Raises InvalidRequest."""
+        voice, text = utterance.voice, segment.text
+        direction = self._direction(utterance)
+        if voice.audio is None:
+            ids = self._ids(direction + text)
+            # A segment behind the first one has that one, its text and its patches, in front.
+            shares = 2 if len(utterance.segments) > 1 else 1
+            return TextPlan(direction, text, ids, self._room(len(ids) * shares) // shares)
+        clip = self._prompts.get(voice.audio)
+        if isinstance(self._model, VoxCPM2):
+            ids = self._ids(direction + text)
+            room = self._room(len(ids) + len(clip.latents) + 2)
+            return TextPlan(direction, text, ids, room, reference=clip.prefix)
+        if not voice.transcript:
+            raise InvalidRequest(
+                f"The voice '{voice.id}' has a clip but no transcript, and this model needs the "
+                "words of the clip.",
+                param="voice",
+            )
+        ids = self._ids(joined(voice.transcript, text))
+        room = self._room(len(ids) + len(clip.latents))
+        return TextPlan(direction, text, ids, room, prompt=clip.latents)
+
+    def admit(self, slot: int, job: Job) -> None:
+        """Let a job into a slot."""
+        plan = job.plan
+        assert isinstance(plan, TextPlan)
+        ids, prompt = plan.ids, plan.prompt
+        if isinstance(job.prompt, Spoken):
+            ids = self._ids(plan.direction + joined(job.prompt.text, plan.text))
+            prompt = job.prompt.latents
+        with _device_errors():
+            self._model.prefill(self._slots, slot, ids, prompt, plan.reference)
+        noise = torch.Generator().manual_seed(job.seed)
+        self._seats[slot] = Seat(job, noise)
+
+    def step(self, slots: Sequence[int]) -> Sequence[Patch]:
+        """Advance these rows by a patch."""
+        seats = [self._seats[slot] for slot in slots]
+        patch, channels = self._model.latent_shape
+        device = self._model.device
+        noise = torch.stack(
+            [torch.randn(channels, patch, generator=seat.noise) for seat in seats]
+        ).to(device, non_blocking=True)  # [B, C, P]
+        cfg = torch.tensor([seat.job.cfg for seat in seats]).to(device, non_blocking=True)  # [B]
+        with _device_errors():
+            latents, ends = self._model.step(
+                self._slots, slots, noise, [seat.job.steps for seat in seats], cfg
+            )  # [B, P, C], [B]
+            samples = self._model.decode(self._slots, slots, latents)  # [B, patch_samples]
+            stopped, sound = ends.tolist(), samples.float().cpu().numpy()
+        for seat, row in zip(seats, latents, strict=True):
+            seat.patches.append(row)
+        return [Patch(np.array(s), end) for s, end in zip(sound, stopped, strict=True)]
+
+    def release(self, slot: int) -> None:
+        """Empty a slot; its buffers are cleared by the next job that comes in."""
+        self._seats.pop(slot, None)
+
+    def prompt_from(self, job: Job) -> Spoken:
+        """Return what a finished job said, as the prompt of those behind it."""
+        seat = next(seat for seat in self._seats.values() if seat.job is job)
+        plan = job.plan
+        assert isinstance(plan, TextPlan)
+        return Spoken(plan.text, torch.stack(seat.patches))
+
+    def status(self) -> Mapping[str, object]:
+        """Return the memory in use, in bytes, and the slots that are taken."""
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        if self._model.device.type == "cuda":
+            memory = torch.cuda.memory_allocated(self._model.device)
+        return {
+            "device": str(self._model.device),
+            "dtype": str(self._model.dtype).removeprefix("torch."),
+            "slots": self.slots,
+            "memory_bytes": memory,
+        }
+
+    def _direction(self, utterance: Utterance) -> str:
+        """VoxCPM2 takes a description of the speech in front of the text, in parentheses."""
+        if not isinstance(self._model, VoxCPM2):
+            return ""
+        designed = utterance.voice.description if utterance.voice.audio is None else ""
+        said = ", ".join(part for part in (designed, utterance.instructions) if part)
+        return f"({said})" if said else ""
+
+    def _ids(self, text: str) -> tuple[int, ...]:
+        return tuple(self._model.tokens(text))
+
+    def _room(self, taken: int) -> int:
+        """Return the positions that are left for patches."""
+        room = self._length - taken - 1  # the token that begins the speech
+        if room < 1:
+            raise InvalidRequest("A segment of the text is too long for the model.", param="input")
+        return room
+
+
+def joined(before: str, after: str) -> str:
+    """Join the words of a prompt and those that go on from it, as one text for the tokenizer."""
+    return f"{before} {after}" if before[-1:].isascii() else before + after
+
+
+@contextmanager
+def _device_errors() -> Iterator[None]:
+    """Tell a device that is lost from a request that went wrong."""
+    try:
+        yield
+    except RuntimeError as error:
+        # After an error of the device itself every later call fails too; want of memory does not.
+        if "CUDA error" in str(error):
+            raise DeviceError(str(error)) from error
+        raise
