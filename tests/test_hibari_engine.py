@@ -466,7 +466,7 @@ def test_the_plugin_registers_the_engine_and_its_model_id() -> None:
     (spec,) = plugin.register_engines()
     (preset,) = plugin.register_presets()
     assert (spec.name, preset.id, preset.engine) == ("hibari", "hibari", "hibari")
-    assert spec.available() is None
+    assert spec.available(Settings()) is None
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
