@@ -25,6 +25,7 @@ class Watch:
         self._selector = selectors.DefaultSelector()
         # Reentrant: the garbage collector may close a forgotten `over` in the midst of another's.
         self._lock = threading.RLock()
+        self._watched: set[socket.socket] = set()
         self._thread: threading.Thread | None = None
 
     @contextmanager
@@ -38,6 +39,7 @@ class Watch:
             yield
             return
         with self._lock:
+            self._watched.add(client)
             self._selector.register(client, selectors.EVENT_READ, left)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
@@ -53,14 +55,17 @@ class Watch:
                 client = key.fileobj
                 assert isinstance(client, socket.socket)
                 # Readable means bytes of a next request, or the end; either way look only once.
-                self._forget(client)
-                if _has_ended(client):
+                if self._forget(client) and _has_ended(client):
                     key.data()
 
-    def _forget(self, client: socket.socket) -> None:
+    def _forget(self, client: socket.socket) -> bool:
+        """Stop watching; False if that was done already, and the socket may be closed by now."""
         with self._lock:
-            if client in self._selector.get_map():
-                self._selector.unregister(client)
+            if client not in self._watched:
+                return False
+            self._watched.remove(client)
+            self._selector.unregister(client)
+            return True
 
 
 def _has_ended(client: socket.socket) -> bool:
