@@ -287,7 +287,10 @@ def main(
 ) -> None:
     """Compare the runtime with the voxcpm package."""
     torch.set_num_threads(threads)
-    counts = [int(part) for part in streams.split(",")]
+    try:
+        counts = [int(part) for part in streams.split(",")]
+    except ValueError as error:
+        raise click.BadParameter(f"{streams!r} should be whole numbers, as in 1,8.") from error
     with tempfile.TemporaryDirectory() as scratch:
         checkpoint = checkpoints.make(folder or Path(scratch), model)
         rows = measure(checkpoint, model, counts, **options)
