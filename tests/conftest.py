@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -58,3 +59,10 @@ def tone_server() -> Iterator[Server]:
     """A live server that speaks tones and obeys commands in the text."""
     with Server(engine="tone", plugins_dir=str(TONE_PLUGINS), max_streams="4") as server:
         yield server.wait_ready()
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    """Eight threads, for what waits."""
+    with ThreadPoolExecutor(8) as executor:
+        yield executor

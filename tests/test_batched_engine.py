@@ -190,12 +190,6 @@ def running(slots: int = 4, *, gated: bool = False, **bounds: Any) -> Iterator[A
         engine.stop()
 
 
-@pytest.fixture
-def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(8) as executor:
-        yield executor
-
-
 def utterance(*texts: str, pause: float = 0.0, **changes: Any) -> Utterance:
     segments = tuple(Segment(text, pause) for text in texts)
     return Utterance(segments, **{"voice": CLONE, "seed": 7, **changes})
