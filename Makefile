@@ -7,8 +7,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 
 .PHONY: serve test test-runtime lint bench docs clean
 
-# VOXCPM_ENGINE=voxcpm installs what that engine needs, too.
-serve: $(VENV)/serve.stamp $(if $(filter voxcpm,$(VOXCPM_ENGINE)),$(VENV)/voxcpm.stamp)
+# VOXCPM_ENGINE=voxcpm and =upstream install what that engine needs, too.
+serve: $(VENV)/serve.stamp $(patsubst %,$(VENV)/%.stamp,$(filter voxcpm upstream,$(VOXCPM_ENGINE)))
 	@exec $(BIN)/gunicorn -c gunicorn.conf.py wsgi:app
 
 test: $(VENV)/test.stamp
@@ -50,12 +50,15 @@ $(VENV)/voxcpm.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable '.[voxcpm]'
 	@touch $@
 
-# Upstream without the hundred packages that it asks for; the tests stand in for two of them.
-$(VENV)/runtime.stamp: pyproject.toml constraints.txt | $(VENV)/test.stamp
-	@echo "installing into $(VENV) what the tests of the runtime need ..."
-	$(PIP) --editable '.[test,oracle]'
+# Upstream without the hundred packages that it asks for; runtime/upstream.py stands in for two.
+$(VENV)/upstream.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing into $(VENV) what the upstream engine needs ..."
+	$(PIP) --editable '.[upstream]'
 	$(PIP) --no-deps voxcpm
-	@touch $@ $(VENV)/test.stamp
+	@touch $@
+
+$(VENV)/runtime.stamp: $(VENV)/test.stamp $(VENV)/upstream.stamp
+	@touch $@
 
 # resemblyzer's weights alone: the package itself wants CUDA and an old setuptools.
 $(VENV)/test.stamp: pyproject.toml constraints.txt | $(BIN)/python

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer, decoders, models, normalizers
 from torch import Tensor
 
-from tests.runtime.tiny import make_tokenizer
 from voxcpm_openai.runtime.checkpoint import Weights
 from voxcpm_openai.runtime.loader import ARCHITECTURES
 from voxcpm_openai.runtime.model import config as parser
@@ -29,31 +30,56 @@ TEXT, TOKENS = "x" * 59, 60
 
 Shapes = dict[str, tuple[int, ...]]
 
-VAES: dict[str, dict[str, Any]] = {
+LATENT = 64
+"""Channels of a frame of latents."""
+VOCABULARY = 640
+"""Tokens that the tokenizer has; the models have room for more."""
+RATES: dict[str, dict[str, Any]] = {
     "0.5B": {
-        "encoder_dim": 128,
         "encoder_rates": [2, 5, 8, 8],
-        "decoder_dim": 1536,
         "decoder_rates": [8, 8, 5, 2],
         "sample_rate": 16000,
     },
     "1.5": {
-        "encoder_dim": 64,
         "encoder_rates": [2, 3, 6, 7, 7],
-        "decoder_dim": 2048,
         "decoder_rates": [7, 7, 6, 3, 2],
         "sample_rate": 44100,
     },
     "2": {
-        "encoder_dim": 128,
         "encoder_rates": [2, 5, 8, 8],
-        "decoder_dim": 2048,
         "decoder_rates": [8, 6, 5, 2, 2, 2],
         "sample_rate": 16000,
         "out_sample_rate": 48000,
         "sr_bin_boundaries": [20000, 30000, 40000],
     },
 }
+"""What each VAE does to the rate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How large a model is.
+
+    ``layers``: of the base LM, the residual LM, and LocEnc and LocDiT each.  ``local_...``: of the
+    latter two.  ``shared``: heads of keys and values.  ``positions``: that its rope knows;
+    ``length``: that it keeps.  ``vae``: channels of its encoder's first and its decoder's first
+    convolution.
+    """
+
+    width: int
+    inner: int
+    heads: int
+    shared: int
+    head: int
+    layers: tuple[int, int, int]
+    local_width: int
+    local_inner: int
+    local_heads: int
+    quantised: int
+    vocabulary: int
+    positions: int
+    length: int
+    vae: tuple[int, int]
 
 
 def make(folder: Path, model: str, seed: int = 1) -> Path:
@@ -82,56 +108,123 @@ def make(folder: Path, model: str, seed: int = 1) -> Path:
 def make_config(model: str) -> dict[str, Any]:
     """``config.json`` of a model."""
     second = model == "2"
-    head = 128 if second else 64
-    layers = {"0.5B": (24, 6, 4), "1.5": (24, 8, 8), "2": (28, 8, 12)}
-    base, residual, inner = layers[model]
+    sizes = Sizes(
+        width=2048 if second else 1024,
+        inner=6144 if second else 4096,
+        heads=16,
+        shared=2,
+        head=128 if second else 64,
+        layers={"0.5B": (24, 6, 4), "1.5": (24, 8, 8), "2": (28, 8, 12)}[model],
+        local_width=1024,
+        local_inner=4096,
+        local_heads=16,
+        quantised=512 if second else 256,
+        vocabulary=73448,
+        positions=32768,
+        length=4096 if model == "0.5B" else 8192,
+        vae={"0.5B": (128, 1536), "1.5": (64, 2048), "2": (128, 2048)}[model],
+    )
+    return configuration(model, sizes)
+
+
+def configuration(model: str, sizes: Sizes) -> dict[str, Any]:
+    """``config.json`` of a model, were it of these sizes."""
+    second = model == "2"
+    head = {"kv_channels": sizes.head} if second else {}
+    base, residual, inner = sizes.layers
     lm = {
         "bos_token_id": 1,
         "eos_token_id": 2,
-        "hidden_size": 2048 if second else 1024,
-        "intermediate_size": 6144 if second else 4096,
-        "max_position_embeddings": 32768,
-        "num_attention_heads": 16,
+        "hidden_size": sizes.width,
+        "intermediate_size": sizes.inner,
+        "max_position_embeddings": sizes.positions,
+        "num_attention_heads": sizes.heads,
         "num_hidden_layers": base,
-        "num_key_value_heads": 2,
+        "num_key_value_heads": sizes.shared,
         "rms_norm_eps": 1e-5,
         "rope_theta": 10000.0,
         "rope_scaling": {
             "type": "longrope",
-            "long_factor": [1.0] * (head // 2),
-            "short_factor": [1.0] * (head // 2),
-            "original_max_position_embeddings": 32768,
+            "long_factor": [1.0] * (sizes.head // 2),
+            "short_factor": [1.0] * (sizes.head // 2),
+            "original_max_position_embeddings": sizes.positions,
         },
-        "vocab_size": 73448,
+        "vocab_size": sizes.vocabulary,
         "use_mup": False,
         "scale_emb": 12,
         "dim_model_base": 256,
         "scale_depth": 1.4,
-        **({"kv_channels": head} if second else {}),
+        **head,
     }
     local = {
-        "hidden_dim": 1024,
-        "ffn_dim": 4096,
-        "num_heads": 16,
+        "hidden_dim": sizes.local_width,
+        "ffn_dim": sizes.local_inner,
+        "num_heads": sizes.local_heads,
         "num_layers": inner,
-        **({"kv_channels": head} if second else {}),
+        **head,
     }
+    encoder, decoder = sizes.vae
     return {
         "architecture": "voxcpm2" if second else "voxcpm",
         "lm_config": lm,
         "patch_size": 2 if model == "0.5B" else 4,
-        "feat_dim": 64,
+        "feat_dim": LATENT,
         "residual_lm_num_layers": residual,
         "residual_lm_no_rope": second,
-        "scalar_quantization_latent_dim": 512 if second else 256,
+        "scalar_quantization_latent_dim": sizes.quantised,
         "scalar_quantization_scale": 9,
         "encoder_config": local,
         "dit_config": {**local, "cfm_config": {"inference_cfg_rate": 2.0}},
-        "audio_vae_config": {"latent_dim": 64, **VAES[model]},
-        "max_length": 4096 if model == "0.5B" else 8192,
+        "audio_vae_config": {
+            "latent_dim": LATENT,
+            "encoder_dim": encoder,
+            "decoder_dim": decoder,
+            **RATES[model],
+        },
+        "max_length": sizes.length,
         "device": "cpu",
         "dtype": "float32",
     }
+
+
+def make_tokenizer(folder: Path) -> None:
+    """A byte-fallback BPE as Llama's, with words of several Chinese characters."""
+    reserved = {0: "<unk>", 1: "<s>", 2: "</s>"}
+    reserved |= {101: "<|audio_start|>", 102: "<|audio_end|>"}
+    reserved |= {103: "<|audio_prompt_start|>", 104: "<|audio_prompt_end|>"}
+    merges = [
+        ("你", "好"),
+        ("世", "界"),
+        ("你好", "世界"),
+        ("▁", "中"),
+        ("▁中", "文"),
+        ("中", "文"),
+    ]
+    merges += [("▁", "t"), ("h", "e"), ("▁t", "he"), ("l", "l"), ("▁", "h"), ("1", "2")]
+    pieces = [f"<0x{i:02X}>" for i in range(256)] + ["▁", *map(chr, range(33, 127))]
+    pieces += list("你好世界中文语音合成测试，。！？“”") + [a + b for a, b in merges]
+    numbers = iter(i for i in range(VOCABULARY) if i not in reserved)
+    vocabulary = {piece: next(numbers) for piece in dict.fromkeys(pieces)}
+    vocabulary |= {token: number for number, token in reserved.items()}
+    vocabulary |= {f"<pad_{number}>": number for number in numbers}
+    bpe = models.BPE(vocabulary, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True)
+    tokenizer = Tokenizer(bpe)
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
+    )
+    tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
+    tokenizer.add_special_tokens(list(reserved.values()))
+    tokenizer.save(str(folder / "tokenizer.json"))
+    settings = {
+        "tokenizer_class": "LlamaTokenizerFast",
+        "unk_token": "<unk>",
+        "bos_token": "<s>",
+        "eos_token": "</s>",
+        "add_bos_token": False,
+        "legacy": True,
+        "clean_up_tokenization_spaces": False,
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
 
 
 class Asked(Weights):
@@ -141,7 +234,9 @@ class Asked(Weights):
         self.shapes = shapes
         self.device = torch.device("meta")
         self.dtype = torch.float32
+        self.int8 = False
         self.prefix = prefix
+        self.int8 = False
 
     def under(self, name: str) -> Asked:
         """Go on with the names below ``name``."""

@@ -13,7 +13,7 @@ would need more than 20 GB, each has the machine for itself and all its repeats.
 - first patch: one stream, from the text to the samples of its first patch.
 - worst: the lowest ratio of the repeats, each with the package's run beside it.
 
-Needs what the tests of the runtime need: ``pip install --no-deps voxcpm`` and the extra ``oracle``.
+Needs what the upstream engine needs: the extra ``upstream`` and ``pip install --no-deps voxcpm``.
 """
 
 from __future__ import annotations

@@ -34,6 +34,9 @@ from voxcpm_openai.registry import choose_engine, load_registry
 from voxcpm_openai.resolve import Resolver, SpeechRequest
 from voxcpm_openai.settings import load_settings
 from voxcpm_openai.voices.catalog import Catalog
+from voxcpm_openai.voices.data import Data
+from voxcpm_openai.voices.owners import OPERATOR
+from voxcpm_openai.voices.store import Store
 
 ROOT = Path(__file__).parent.parent
 ROUNDS = 40
@@ -88,8 +91,9 @@ def own_engine(model: str, voice: str, text: str) -> Iterator[Callable[[], float
     spec = choose_engine(registry, settings).spec
     engine = spec.start(settings)
     try:
-        resolver = Resolver(registry, Catalog(registry.voices), settings, spec.name)
-        utterance, _ = resolver.resolve(SpeechRequest(model, text, voice), engine)
+        catalog = Catalog(registry.voices, Store(Data(settings.data_folder), settings))
+        resolver = Resolver(registry, catalog, settings, spec.name)
+        utterance, _ = resolver.resolve(SpeechRequest(model, text, voice), engine, OPERATOR)
 
         def first_chunk() -> float:
             begun = time.perf_counter()

@@ -21,7 +21,8 @@ def settings_table() -> str:
     """Return every setting with its default and what it is for."""
     rows = ["| variable | key | default | what it is for |", "|---|---|---|---|"]
     for name, help_text, default in describe():
-        shown = "" if default in (None, ()) else f"`{str(default).lower()}`"
+        told = str(default).lower() if isinstance(default, bool) else default
+        shown = "" if default in (None, ()) else f"`{told}`"
         rows.append(f"| `{variable(name)}` | `{name}` | {shown} | {help_text} |")
     return "\n".join(rows)
 

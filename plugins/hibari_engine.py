@@ -266,6 +266,8 @@ class HibariEngine:
     sample_rate = RATE
     honours = frozenset({"seed"})
     clones = False
+    needs_transcript = False
+    designs = False
     # Asked to hurry, the network follows in leaps (nothing between 1.16 and 1.45 times as fast),
     # so that all changes of speed are left to time stretching, which is exact.
     native_speed = (1.0, 1.0)

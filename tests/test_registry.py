@@ -49,7 +49,8 @@ def test_the_stock_plugins_give_voices_models_formats_and_an_engine() -> None:
         "voxcpm",
     } == set(registry.presets)
     assert list(registry.formats) == ["mp3", "opus", "aac", "flac", "wav", "pcm"]
-    assert list(registry.engines) == ["hibari", "voxcpm"]
+    assert list(registry.transcribers) == ["whisper"]
+    assert list(registry.engines) == ["hibari", "upstream", "voxcpm"]
     assert {plugin.origin for plugin in registry.plugins} == {"stock"}
 
 
@@ -121,7 +122,7 @@ def test_disabling_what_does_not_exist_warns(caplog: pytest.LogCaptureFixture) -
             @hookimpl
             def register_voice(): return []
             """,
-            "register_voices, register_presets, register_encoders, register_engines",
+            "register_presets, register_encoders, register_engines, register_transcribers",
         ),
         (
             """
@@ -212,7 +213,7 @@ def spec(name: str, reason: str | None = None) -> EngineSpec:
 
 
 def house(*engines: EngineSpec) -> Registry:
-    return Registry((), {}, {}, {}, {engine.name: engine for engine in engines})
+    return Registry((), {}, {}, {}, {engine.name: engine for engine in engines}, {})
 
 
 def test_auto_takes_voxcpm_where_it_can_run() -> None:
@@ -236,5 +237,5 @@ def test_an_engine_asked_for_by_name_must_be_able_to_run() -> None:
 
 def test_presets_of_another_engine_are_not_served() -> None:
     presets = {p.id: p for p in (Preset("any"), Preset("mine", "hibari"), Preset("its", "voxcpm"))}
-    registry = Registry((), {"alloy": Voice("alloy", "Alloy")}, presets, {}, {})
+    registry = Registry((), {"alloy": Voice("alloy", "Alloy")}, presets, {}, {}, {})
     assert [p.id for p in registry.presets_for("hibari")] == ["any", "mine"]

@@ -12,11 +12,20 @@ from voxcpm_openai.contracts import (
     Preset,
     Samples,
     Segment,
+    Transcriber,
+    TranscriberSpec,
     Usage,
     Utterance,
     Voice,
 )
-from voxcpm_openai.errors import InvalidRequest, PluginError, RequestError, Unavailable
+from voxcpm_openai.errors import (
+    EngineFailed,
+    InvalidRequest,
+    Overloaded,
+    PluginError,
+    RequestError,
+    Unavailable,
+)
 from voxcpm_openai.hookspecs import hookimpl
 from voxcpm_openai.settings import Settings
 from voxcpm_openai.turns import Ticket, Turns
@@ -29,9 +38,11 @@ __all__ = [
     "Chunk",
     "Encoder",
     "Engine",
+    "EngineFailed",
     "EngineSpec",
     "InvalidRequest",
     "Options",
+    "Overloaded",
     "PluginError",
     "Preset",
     "RequestError",
@@ -41,6 +52,8 @@ __all__ = [
     "Settings",
     "Tempo",
     "Ticket",
+    "Transcriber",
+    "TranscriberSpec",
     "Turns",
     "Unavailable",
     "Usage",

@@ -30,7 +30,8 @@ class Voice:
 
     ``options`` maps an engine's name to that engine's own settings of this voice;
     ``audio`` is a reference clip for engines that clone, ``transcript`` its exact words.
-    ``owner`` is None for voices that everybody may use.
+    ``owner`` is None for voices that everybody may use.  ``created_at`` is the Unix time at which
+    somebody added it, None for what a plugin gives.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Voice:
     licence: str = ""
     provenance: str = ""
     owner: str | None = None
+    created_at: int | None = None
     options: Mapping[str, Options] = field(default_factory=dict)
 
 
@@ -152,9 +154,11 @@ class Engine(Protocol):
 
     ``honours`` names the request fields that change the sound (of ``seed``, ``instructions``,
     ``language``, ``cfg_value``, ``inference_steps``); others are reported as ignored.
-    ``clones``: whether a voice may be a clip alone.  ``native_speed``: the range of speeds
-    that it makes by itself; the rest is done by time stretching.  ``languages``: the ISO 639-1
-    codes that it speaks; letters of other scripts are refused; empty means all.
+    ``clones``: whether a voice may be a clip alone; ``needs_transcript``: whether it then needs the
+    clip's words, too; ``designs``: whether a description alone makes a voice.  ``native_speed``:
+    the range of speeds that it makes by itself; the rest is done by time stretching.
+    ``languages``: the ISO 639-1 codes that it speaks; letters of other scripts are refused; empty
+    means all.
     """
 
     @property
@@ -168,6 +172,14 @@ class Engine(Protocol):
     @property
     def clones(self) -> bool:
         """Whether it can speak with a voice known only by a clip."""
+
+    @property
+    def needs_transcript(self) -> bool:
+        """Whether a clip is of use only with its words."""
+
+    @property
+    def designs(self) -> bool:
+        """Whether it draws a voice after a description."""
 
     @property
     def native_speed(self) -> tuple[float, float]:
@@ -198,4 +210,27 @@ class EngineSpec:
 
     name: str
     start: Callable[[Settings], Engine]
+    available: Callable[[Settings], str | None]
+
+
+class Transcriber(Protocol):
+    """Something that writes down what it hears.  ``transcribe`` is called from many threads."""
+
+    def transcribe(self, samples: Samples, rate: int, language: str) -> str:
+        """Return the words of a clip at ``rate`` Hz, with their punctuation; empty for none.
+
+        ``language`` is an ISO 639-1 code, or empty where nobody knows it.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriberSpec:
+    """A transcriber that could be started, for clips that come without their words.
+
+    ``start(settings)`` loads it and may take a while; ``available(settings)`` says None, or in one
+    sentence why it cannot run here and how to change that; it must be quick.
+    """
+
+    name: str
+    start: Callable[[Settings], Transcriber]
     available: Callable[[Settings], str | None]

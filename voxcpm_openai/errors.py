@@ -10,7 +10,9 @@
         ├── Unauthorized           401
         ├── UnknownModel           404 model_not_found
         ├── UnknownVoice           404 voice_not_found
+        ├── UnknownConsent         404 consent_not_found
         ├── ClientLeft             499 (for the log: nobody reads the answer)
+        ├── Unwritable             500 data_dir_unwritable
         └── Unavailable            503, with Retry-After
             ├── Overloaded         overloaded
             ├── EngineLoading      engine_loading
@@ -114,6 +116,28 @@ class UnknownVoice(RequestError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, param="voice")
+
+
+class UnknownConsent(RequestError):
+    """There is no such consent, or it is another key's."""
+
+    status = 404
+    type = "invalid_request_error"
+    code = "consent_not_found"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, param="consent")
+
+
+class Unwritable(RequestError):
+    """The folder of the added voices cannot be written; only the operator can change that."""
+
+    code = "data_dir_unwritable"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """A retry cannot help; OpenAI's SDKs obey this."""
+        return {"x-should-retry": "false"}
 
 
 class ClientLeft(RequestError):

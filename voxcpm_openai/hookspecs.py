@@ -1,4 +1,4 @@
-"""The hooks that a plugin may implement: four functions that return lists.
+"""The hooks that a plugin may implement: five functions that return lists.
 
 Every hook takes ``settings``, or leaves the argument out.  Later plugins win over earlier ones
 that give the same id: stock, then installed packages (entry point group ``voxcpm_openai``), then
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pluggy
 
-from voxcpm_openai.contracts import AudioFormat, EngineSpec, Preset, Voice
+from voxcpm_openai.contracts import AudioFormat, EngineSpec, Preset, TranscriberSpec, Voice
 from voxcpm_openai.settings import Settings
 
 PROJECT = "voxcpm_openai"
@@ -36,3 +36,8 @@ def register_encoders(settings: Settings) -> list[AudioFormat]:  # type: ignore[
 @hookspec
 def register_engines(settings: Settings) -> list[EngineSpec]:  # type: ignore[empty-body]
     """Engines that ``VOXCPM_ENGINE`` may name."""
+
+
+@hookspec
+def register_transcribers(settings: Settings) -> list[TranscriberSpec]:  # type: ignore[empty-body]
+    """Transcribers, for clips that are sent without their words; the last that can run is used."""

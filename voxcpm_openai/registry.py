@@ -16,7 +16,7 @@ from typing import TypeVar
 import pluggy
 
 from voxcpm_openai import hookspecs
-from voxcpm_openai.contracts import AudioFormat, EngineSpec, Preset, Voice
+from voxcpm_openai.contracts import AudioFormat, EngineSpec, Preset, TranscriberSpec, Voice
 from voxcpm_openai.errors import PluginError, SettingsError, VoxcpmError
 from voxcpm_openai.settings import Settings
 
@@ -45,6 +45,7 @@ class Registry:
     presets: Mapping[str, Preset]
     formats: Mapping[str, AudioFormat]
     engines: Mapping[str, EngineSpec]
+    transcribers: Mapping[str, TranscriberSpec]
 
     def presets_for(self, engine: str) -> list[Preset]:
         """List the presets that the engine of this name can serve, its own after the others."""
@@ -74,6 +75,7 @@ def load_registry(settings: Settings) -> Registry:
         presets=_fold(manager, "register_presets", Preset, "id", settings),
         formats=_fold(manager, "register_encoders", AudioFormat, "name", settings),
         engines=_fold(manager, "register_engines", EngineSpec, "name", settings),
+        transcribers=_fold(manager, "register_transcribers", TranscriberSpec, "name", settings),
     )
     if settings.default_voice not in registry.voices:
         raise SettingsError(

@@ -41,6 +41,18 @@ class Folder(fields.Field[Path]):
         return path.resolve()
 
 
+class Place(fields.Field[Path]):
+    """A folder that is made when it is first needed; ``~`` is understood."""
+
+    def _deserialize(self, value: object, *_: object, **__: object) -> Path:
+        if not isinstance(value, str) or not value.strip():
+            raise ValidationError("Not a folder's path.")
+        path = Path(value).expanduser()
+        if path.exists() and not path.is_dir():
+            raise ValidationError("Not a folder.")
+        return path.absolute()
+
+
 class Whole(fields.Integer):
     """A whole number; 1.5 in the file is refused, not cut."""
 
@@ -107,8 +119,9 @@ class Settings:
         "openbmb/VoxCPM1.5",
     )
     dtype: str = setting(
-        fields.String(validate=validate.OneOf(["auto", "float32", "bfloat16"])),
-        "The voxcpm engine's numbers. `auto`: bfloat16 on a GPU, float32 on a CPU.",
+        fields.String(validate=validate.OneOf(["auto", "float32", "bfloat16", "int8"])),
+        "The voxcpm engine's numbers: `float32`, `bfloat16`, or on a CPU `int8`. "
+        "`auto`: bfloat16 on a GPU, float32 on a CPU.",
         "auto",
     )
     device: str = setting(
@@ -127,6 +140,24 @@ class Settings:
     voices_dir: Path | None = setting(
         Folder(), "A folder of your own voices: `<id>.toml`, with `<id>.flac` for a clip.", None
     )
+    data_dir: Path | None = setting(
+        Place(),
+        "Where added voices are kept; made when it is needed. "
+        "Unless set: `$XDG_DATA_HOME/voxcpm-openai`.",
+        None,
+    )
+    max_voices: int = setting(
+        _whole(0, 100_000), "How many voices may be added; one more is a 400.", 100
+    )
+    require_consent: bool = setting(
+        fields.Boolean(), "Take a voice over HTTP only with the recording of a consent.", True
+    )
+    transcriber_model: str = setting(
+        fields.String(validate=validate.Length(min=1)),
+        "What writes down the words of clips sent without them: a faster-whisper model, as a "
+        "folder or as the id of one that was fetched from the hub.",
+        "Systran/faster-whisper-small",
+    )
     plugins_dir: Path | None = setting(
         Folder(), "A folder of your own plugins: one `.py` file each.", None
     )
@@ -138,6 +169,16 @@ class Settings:
         "How much is logged: `debug`, `info`, `warning` or `error`.",
         "info",
     )
+
+    @property
+    def data_folder(self) -> Path:
+        """Where added voices are kept, whether it is there yet or not."""
+        return self.data_dir or _xdg("XDG_DATA_HOME", ".local/share")
+
+    @property
+    def cache_folder(self) -> Path:
+        """Where things are kept that can be made again."""
+        return _xdg("XDG_CACHE_HOME", ".cache")
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +247,12 @@ def sources(
 def describe() -> list[tuple[str, str, object]]:
     """List every setting as (name, help, default), for the docs and ``check``."""
     return [(name, _help(name), field.default) for name, field in _FIELDS.items()]
+
+
+def _xdg(variable: str, default: str) -> Path:
+    """Return our folder by XDG's rule: a path that is not absolute counts as unset."""
+    root = Path(os.environ.get(variable, ""))
+    return (root if root.is_absolute() else Path.home() / default) / "voxcpm-openai"
 
 
 def _help(name: str) -> str:

@@ -66,13 +66,16 @@ class ToneStream:
                 if k == 1 and "fail-late" in segment.text:
                     raise RuntimeError("the tone engine was told to fail late")
                 time = np.arange(k * CHUNK, (k + 1) * CHUNK) * (utterance.speed / RATE)
-                yield Chunk((0.3 * np.sin(2 * np.pi * 440 * time)).astype(np.float32), index)
+                pitch = 440 + (utterance.seed or 0) % 400 if self.engine.designs else 440
+                yield Chunk((0.3 * np.sin(2 * np.pi * pitch * time)).astype(np.float32), index)
 
 
 class ToneEngine:
     sample_rate = RATE
     honours = frozenset({"seed"})
     clones = False
+    needs_transcript = False
+    designs = False
     native_speed = (1.0, 1.0)
     languages = ("en",)
 
@@ -93,13 +96,27 @@ class ToneEngine:
         pass
 
 
+class CloningToneEngine(ToneEngine):
+    """Takes any voice, and draws one after a description: the pitch follows the seed."""
+
+    clones = True
+    designs = True
+
+
 def start(settings: Settings) -> Engine:
     return ToneEngine()
 
 
+def start_cloning(settings: Settings) -> Engine:
+    return CloningToneEngine()
+
+
 @hookimpl
 def register_engines() -> list[EngineSpec]:
-    return [EngineSpec("tone", start=start, available=lambda settings: None)]
+    return [
+        EngineSpec("tone", start=start, available=lambda settings: None),
+        EngineSpec("cloning-tone", start=start_cloning, available=lambda settings: None),
+    ]
 
 
 @hookimpl

@@ -1,48 +1,23 @@
-"""Upstream's package as it is, run with given noise: what every figure is compared with.
-
-Stand-ins take the place of torchaudio and librosa, of which it uses nothing but the loading of a
-file: a CPU build of torch has no torchaudio that fits it.
-"""
+"""Upstream's package as it is, run with given noise: what every figure is compared with."""
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from unittest.mock import patch
 
-import numpy as np
+import soundfile
 import torch
 from torch import Tensor
 
-
-def _stand_in(name: str, load: Any) -> None:
-    module = ModuleType(name)
-    module.__spec__ = ModuleSpec(name, None)  # transformers asks for it
-    module.load = load  # type: ignore[attr-defined]
-    sys.modules[name] = module
-
-
-_rates: dict[str, int] = {}
-
-
-def _torchaudio_load(path: str) -> tuple[Tensor, int]:
-    return torch.from_numpy(np.load(path))[None], _rates[path]  # [1, N]
-
-
-def _librosa_load(path: str, sr: int, mono: bool) -> tuple[Any, int]:
-    return np.load(path), sr  # [N]
-
+from voxcpm_openai.runtime.upstream import stand_in
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    _stand_in("torchaudio", _torchaudio_load)
-    _stand_in("librosa", _librosa_load)
+    stand_in()
     from voxcpm.model.voxcpm import VoxCPMModel
     from voxcpm.model.voxcpm2 import VoxCPM2Model
 
@@ -71,9 +46,9 @@ class Oracle:
         paths = {}
         for name, clip in (("prompt", prompt), ("reference", reference)):
             if clip is not None:
-                paths[f"{name}_wav_path"] = path = str(folder / f"{name}.npy")
-                np.save(path, clip.numpy())
-                _rates[path] = self.model.audio_vae.sample_rate
+                paths[f"{name}_wav_path"] = path = str(folder / f"{name}.wav")
+                rate = self.model.audio_vae.sample_rate
+                soundfile.write(path, clip.numpy(), rate, subtype="FLOAT")
         if prompt is not None:
             paths["prompt_text"] = text
         cache: dict[str, Any] = self.model.build_prompt_cache(**paths)

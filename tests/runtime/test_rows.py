@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 
 from tests.runtime import tiny
 from tests.runtime.clips import clip
+from tests.runtime.padded import STEPS, Padded
 from tests.runtime.streams import Heard, Stream, alone, run
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 from voxcpm_openai.runtime.model.voxcpm2 import VoxCPM2
@@ -45,6 +47,21 @@ def test_a_row_among_others_equals_the_row_alone(
     together = run(ours, ours.new_slots(7, 120), streams)
     for slot, stream in streams.items():
         assert_same(together[slot], alone(ours, stream))
+
+
+@pytest.mark.parametrize("kind", tiny.KINDS)
+def test_in_batches_of_one_size_a_row_alone_has_the_bits_of_the_row_among_seven_others(
+    model: Callable[[str], VoxCPM], kind: str
+) -> None:
+    ours: Any = Padded(model(kind))
+    others = [Stream(f"the {i}", steps=STEPS[i], seed=i, patches=8) for i in (5, 6, 7)]
+    streams = dict(enumerate([*mixed(ours), *others]))
+    together = run(ours, ours.full_slots(), streams)
+    for slot, stream in streams.items():
+        by_itself = run(ours, ours.full_slots(), {slot: stream})[slot]
+        assert torch.equal(together[slot].latents, by_itself.latents)
+        assert torch.equal(together[slot].samples, by_itself.samples)
+        assert together[slot].stops == by_itself.stops
 
 
 def test_rows_of_equal_length_need_no_mask(model: Callable[[str], VoxCPM]) -> None:

@@ -99,7 +99,7 @@ def test_clients_who_hang_up_at_random_disturb_nobody(served: tuple[str, Server]
             assert np.abs(ours - wanted).max() <= 4  # 1e-4 of full scale
 
     with ThreadPoolExecutor(12) as clients:
-        list(clients.map(one, range(66)))
+        list(clients.map(one, range(200)))
     for _ in range(2000):
         engine = server.ready()["engine"]
         if engine["live"] == engine["waiting"] == engine["streams"] == 0:

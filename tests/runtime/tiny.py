@@ -12,39 +12,14 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from tokenizers import Tokenizer, decoders, models, normalizers
 from torch import Tensor
 
-KINDS = ("voxcpm05b", "voxcpm15", "voxcpm2")
-VOCABULARY = 640
-WIDTH, INNER, HEADS, SHARED, HEAD = 48, 96, 4, 2, 16
-QUANTISED = 32
-LATENT = 64
-VAES = {
-    "voxcpm05b": {
-        "encoder_dim": 4,
-        "encoder_rates": [2, 5, 8, 8],
-        "decoder_dim": 48,
-        "decoder_rates": [8, 8, 5, 2],
-        "sample_rate": 16000,
-    },
-    "voxcpm15": {
-        "encoder_dim": 4,
-        "encoder_rates": [2, 3, 6, 7, 7],
-        "decoder_dim": 64,
-        "decoder_rates": [7, 7, 6, 3, 2],
-        "sample_rate": 44100,
-    },
-    "voxcpm2": {
-        "encoder_dim": 4,
-        "encoder_rates": [2, 5, 8, 8],
-        "decoder_dim": 128,
-        "decoder_rates": [8, 6, 5, 2, 2, 2],
-        "sample_rate": 16000,
-        "out_sample_rate": 48000,
-        "sr_bin_boundaries": [20000, 30000, 40000],
-    },
-}
+from benchmarks import checkpoints
+from benchmarks.checkpoints import LATENT, VOCABULARY, Sizes, make_tokenizer
+
+MODELS = {kind: model for model, kind in checkpoints.KINDS.items()}
+KINDS = tuple(checkpoints.KINDS.values())
+HEADS, SHARED, HEAD = 4, 2, 16
 
 
 def make(folder: Path, kind: str, seed: int = 7) -> Path:
@@ -65,96 +40,32 @@ def make(folder: Path, kind: str, seed: int = 7) -> Path:
 
 
 def make_config(kind: str) -> dict[str, Any]:
-    """``config.json``: the real one's shape with small numbers."""
+    """``config.json``: the real one's shape with small numbers, and no two that are alike."""
     second = kind == "voxcpm2"
-    factors = [1 + i / 10 for i in range(HEAD // 2)]
-    lm = {
-        "bos_token_id": 1,
-        "eos_token_id": 2,
-        "hidden_size": WIDTH if second else HEADS * HEAD,
-        "intermediate_size": INNER,
-        "max_position_embeddings": 4096,
-        "num_attention_heads": HEADS,
-        "num_hidden_layers": 2,
-        "num_key_value_heads": SHARED,
-        "rms_norm_eps": 1e-5,
-        "rope_theta": 10000.0,
-        "rope_scaling": {
-            "type": "longrope",
-            "long_factor": factors,
-            "short_factor": [1.0] * (HEAD // 2),
-            "original_max_position_embeddings": 4096 if kind == "voxcpm05b" else 1024,
-        },
-        "vocab_size": VOCABULARY,
-        "use_mup": kind == "voxcpm05b",
-        "scale_emb": 3,
-        "dim_model_base": 256,
-        "scale_depth": 1.4,
-        **({"kv_channels": HEAD} if second else {}),
-    }
-    local = {
-        "hidden_dim": 80 if second else HEADS * HEAD,
-        "ffn_dim": INNER,
-        "num_heads": HEADS,
-        "num_layers": 2,
-        **({"kv_channels": HEAD} if second else {}),
-    }
-    return {
-        "architecture": "voxcpm2" if second else "voxcpm",
-        "lm_config": lm,
-        "patch_size": 2 if kind == "voxcpm05b" else 4,
-        "feat_dim": LATENT,
-        "residual_lm_num_layers": 1,
-        "residual_lm_no_rope": second,
-        "scalar_quantization_latent_dim": QUANTISED,
-        "scalar_quantization_scale": 9,
-        "encoder_config": local,
-        "dit_config": {**local, "cfm_config": {"inference_cfg_rate": 2.0}},
-        "audio_vae_config": {"latent_dim": LATENT, **VAES[kind]},
-        "max_length": 256,
-        "device": "cpu",
-        "dtype": "float32",
-    }
-
-
-def make_tokenizer(folder: Path) -> None:
-    """A byte-fallback BPE as Llama's, with words of several Chinese characters."""
-    reserved = {0: "<unk>", 1: "<s>", 2: "</s>"}
-    reserved |= {101: "<|audio_start|>", 102: "<|audio_end|>"}
-    reserved |= {103: "<|audio_prompt_start|>", 104: "<|audio_prompt_end|>"}
-    merges = [
-        ("你", "好"),
-        ("世", "界"),
-        ("你好", "世界"),
-        ("▁", "中"),
-        ("▁中", "文"),
-        ("中", "文"),
-    ]
-    merges += [("▁", "t"), ("h", "e"), ("▁t", "he"), ("l", "l"), ("▁", "h"), ("1", "2")]
-    pieces = [f"<0x{i:02X}>" for i in range(256)] + ["▁", *map(chr, range(33, 127))]
-    pieces += list("你好世界中文语音合成测试，。！？“”") + [a + b for a, b in merges]
-    numbers = iter(i for i in range(VOCABULARY) if i not in reserved)
-    vocabulary = {piece: next(numbers) for piece in dict.fromkeys(pieces)}
-    vocabulary |= {token: number for number, token in reserved.items()}
-    vocabulary |= {f"<pad_{number}>": number for number in numbers}
-    bpe = models.BPE(vocabulary, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True)
-    tokenizer = Tokenizer(bpe)
-    tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
+    sizes = Sizes(
+        width=48 if second else HEADS * HEAD,
+        inner=96,
+        heads=HEADS,
+        shared=SHARED,
+        head=HEAD,
+        layers=(2, 1, 2),
+        local_width=80 if second else HEADS * HEAD,
+        local_inner=96,
+        local_heads=HEADS,
+        quantised=32,
+        vocabulary=VOCABULARY,
+        positions=4096,
+        length=256,
+        vae=(4, {"voxcpm05b": 48, "voxcpm15": 64, "voxcpm2": 128}[kind]),
     )
-    tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
-    tokenizer.add_special_tokens(list(reserved.values()))
-    tokenizer.save(str(folder / "tokenizer.json"))
-    settings = {
-        "tokenizer_class": "LlamaTokenizerFast",
-        "unk_token": "<unk>",
-        "bos_token": "<s>",
-        "eos_token": "</s>",
-        "add_bos_token": False,
-        "legacy": True,
-        "clean_up_tokenization_spaces": False,
+    config = checkpoints.configuration(MODELS[kind], sizes)
+    lm = config["lm_config"]
+    lm |= {"use_mup": kind == "voxcpm05b", "scale_emb": 3}
+    lm["rope_scaling"] |= {
+        "long_factor": [1 + i / 10 for i in range(HEAD // 2)],
+        "original_max_position_embeddings": 4096 if kind == "voxcpm05b" else 1024,
     }
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+    return config
 
 
 class Draw:
@@ -183,7 +94,7 @@ class Draw:
         return {f"{name}.alpha": self.normal(1, channels, 1, mean=1.0, spread=0.2).abs() + 0.1}
 
 
-def _stack(draw: Draw, name: str, width: int, layers: int) -> dict[str, Tensor]:
+def _stack(draw: Draw, name: str, width: int, inner: int, layers: int) -> dict[str, Tensor]:
     tensors = {f"{name}.norm.weight": draw.normal(width, mean=1.0, spread=0.2)}
     for i in range(layers):
         layer = f"{name}.layers.{i}"
@@ -192,29 +103,30 @@ def _stack(draw: Draw, name: str, width: int, layers: int) -> dict[str, Tensor]:
         for part, heads in (("q", HEADS), ("k", SHARED), ("v", SHARED)):
             tensors |= draw.linear(f"{layer}.self_attn.{part}_proj", width, heads * HEAD, False)
         tensors |= draw.linear(f"{layer}.self_attn.o_proj", HEADS * HEAD, width, False)
-        tensors |= draw.linear(f"{layer}.mlp.gate_proj", width, INNER, False)
-        tensors |= draw.linear(f"{layer}.mlp.up_proj", width, INNER, False)
-        tensors |= draw.linear(f"{layer}.mlp.down_proj", INNER, width, False)
+        tensors |= draw.linear(f"{layer}.mlp.gate_proj", width, inner, False)
+        tensors |= draw.linear(f"{layer}.mlp.up_proj", width, inner, False)
+        tensors |= draw.linear(f"{layer}.mlp.down_proj", inner, width, False)
     return tensors
 
 
 def _model(draw: Draw, config: dict[str, Any]) -> dict[str, Tensor]:
     width, inner = config["lm_config"]["hidden_size"], config["dit_config"]["hidden_dim"]
+    ffn, quantised = config["dit_config"]["ffn_dim"], config["scalar_quantization_latent_dim"]
     dit = "feat_decoder.estimator"
     tensors = {
         "base_lm.embed_tokens.weight": draw.normal(VOCABULARY, width),
         "feat_encoder.special_token": draw.normal(1, 1, 1, inner),
-        **_stack(draw, "base_lm", width, 2),
-        **_stack(draw, "residual_lm", width, 1),
-        **_stack(draw, "feat_encoder.encoder", inner, 2),
-        **_stack(draw, f"{dit}.decoder", inner, 2),
+        **_stack(draw, "base_lm", width, ffn, 2),
+        **_stack(draw, "residual_lm", width, ffn, 1),
+        **_stack(draw, "feat_encoder.encoder", inner, ffn, 2),
+        **_stack(draw, f"{dit}.decoder", inner, ffn, 2),
         **draw.linear("feat_encoder.in_proj", LATENT, inner),
         **draw.linear("enc_to_lm_proj", inner, width),
         **draw.linear(f"{dit}.in_proj", LATENT, inner),
         **draw.linear(f"{dit}.cond_proj", LATENT, inner),
         **draw.linear(f"{dit}.out_proj", inner, LATENT),
-        **draw.linear("fsq_layer.in_proj", width, QUANTISED),
-        **draw.linear("fsq_layer.out_proj", QUANTISED, width),
+        **draw.linear("fsq_layer.in_proj", width, quantised),
+        **draw.linear("fsq_layer.out_proj", quantised, width),
         **draw.linear("lm_to_dit_proj", width, inner),
         **draw.linear("res_to_dit_proj", width, inner),
         **draw.linear("stop_proj", width, width),

@@ -45,5 +45,9 @@ def _print_plugins(settings: Settings) -> None:
         click.echo(f"plugin {plugin.name} ({plugin.origin})")
     for spec in registry.engines.values():
         click.echo(f"engine {spec.name}: {spec.available(settings) or 'can run here'}")
+    for transcriber in registry.transcribers.values():
+        click.echo(
+            f"transcriber {transcriber.name}: {transcriber.available(settings) or 'can run here'}"
+        )
     choice = choose_engine(registry, settings)
     click.echo(f"chosen: engine {choice.spec.name} ({choice.why})")

@@ -45,9 +45,12 @@ class Checkpoint:
         """``tokenizer.json``, which exists."""
         return self._find(("tokenizer.json",))
 
-    def model(self, device: torch.device, dtype: torch.dtype) -> Weights:
-        """Return the tensors of the language models, LocEnc, LocDiT and the heads."""
-        return Weights(TensorFile(self._find(MODEL_FILES)), device, dtype)
+    def model(self, device: torch.device, dtype: torch.dtype, *, int8: bool = False) -> Weights:
+        """Return the tensors of the language models, LocEnc, LocDiT and the heads.
+
+        ``int8``: the big products among them are to be made of 8-bit numbers.
+        """
+        return Weights(TensorFile(self._find(MODEL_FILES)), device, dtype, int8=int8)
 
     def vae(self, device: torch.device) -> Weights:
         """Return the tensors of the audio VAE, always in float32 as upstream runs it."""
@@ -107,16 +110,24 @@ class Weights:
     """
 
     def __init__(
-        self, file: TensorFile, device: torch.device, dtype: torch.dtype, prefix: str = ""
+        self,
+        file: TensorFile,
+        device: torch.device,
+        dtype: torch.dtype,
+        prefix: str = "",
+        *,
+        int8: bool = False,
     ) -> None:
         self.file = file
         self.device = device
         self.dtype = dtype
         self.prefix = prefix
+        self.int8 = int8
 
     def under(self, name: str) -> Weights:
         """Return the tensors whose names go on with ``name`` and a dot."""
-        return Weights(self.file, self.device, self.dtype, f"{self.prefix}{name}.")
+        prefix = f"{self.prefix}{name}."
+        return Weights(self.file, self.device, self.dtype, prefix, int8=self.int8)
 
     def tensor(self, name: str, *shape: int) -> Tensor:
         """Return one tensor, which must have just this shape."""

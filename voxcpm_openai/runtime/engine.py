@@ -40,11 +40,15 @@ class BatchedEngine:
         max_wait: float,
         honours: frozenset[str] = frozenset({"seed", "cfg_value", "inference_steps"}),
         languages: tuple[str, ...] = (),
+        needs_transcript: bool = False,
+        designs: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Start the thread.  ``Scheduler`` says what the bounds mean."""
         self.honours = honours
         self.languages = languages
+        self.needs_transcript = needs_transcript
+        self.designs = designs
         self._runner = runner
         self._clock = clock
         self._scheduler = Scheduler(

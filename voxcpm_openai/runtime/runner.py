@@ -161,7 +161,7 @@ class ModelRunner:
             memory = torch.cuda.memory_allocated(self._model.device)
         return {
             "device": str(self._model.device),
-            "dtype": str(self._model.dtype).removeprefix("torch."),
+            "dtype": "int8" if self._model.int8 else str(self._model.dtype).removeprefix("torch."),
             "slots": self.slots,
             "memory_bytes": memory,
         }

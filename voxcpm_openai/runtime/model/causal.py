@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from voxcpm_openai.runtime.checkpoint import Weights
+from voxcpm_openai.runtime.model.linear import product
 
 
 @dataclass(frozen=True)
@@ -120,13 +121,13 @@ class Mix:
     """A convolution of width 1: one matrix for the channels of every moment."""
 
     def __init__(self, weights: Weights, outputs: int, inputs: int) -> None:
-        self.weight = folded(weights, outputs, inputs, 1)[..., 0]  # [O, I]
-        self.bias = weights.tensor("bias", outputs)[:, None]  # [O, 1]
+        self.weight = folded(weights, outputs, inputs, 1)  # [O, I, 1]
+        self.bias = weights.tensor("bias", outputs)  # [O]
 
     def __call__(self, x: Tensor, _: Past) -> Tensor:
         """``x [B, I, T]`` to ``[B, O, T]``."""
-        weight = self.weight.expand(x.shape[0], -1, -1)  # [B, O, I]
-        return torch.baddbmm(self.bias, weight, x)  # [B, O, T]
+        # Not matmul: on a CPU a convolution is oneDNN's work, and half again to twice as fast.
+        return F.conv1d(x, self.weight, self.bias)  # [B, O, T]
 
 
 class Conv:
@@ -169,19 +170,17 @@ class Upsample:
 
     def __init__(self, weights: Weights, place: Place, outputs: int, stride: int) -> None:
         w = folded(weights, place.channels, outputs, 2 * stride)  # [I, O, 2 s]
-        now, before = w.permute(1, 2, 0).chunk(2, dim=1)  # [O, s, I] each
-        self.weight = torch.cat((now, before), dim=-1).flatten(0, 1)  # [O s, 2 I]
-        self.bias = weights.tensor("bias", outputs)[:, None]  # [O, 1]
+        now, before = w.permute(2, 1, 0).chunk(2, dim=0)  # [s, O, I] each
+        weight = torch.cat((now, before), dim=-1).flatten(0, 1)  # [s O, 2 I]
+        self.product = product(weight, weights.tensor("bias", outputs).repeat(stride))
         self.place = place
-        self.stride = stride
+        self.outputs = outputs
 
     def __call__(self, x: Tensor, past: Past) -> Tensor:
         """``x [B, I, T]`` to ``[B, O, s T]``."""
-        x = past.extend(self.place, x)  # [B, I, 1 + T]
-        pairs = torch.cat((x[..., 1:], x[..., :-1]), dim=1)  # [B, 2 I, T]
-        y = torch.matmul(self.weight, pairs)  # [B, O s, T]
-        y = y.view(y.shape[0], -1, self.stride, y.shape[-1])  # [B, O, s, T]
-        return y.transpose(2, 3).flatten(2) + self.bias  # [B, O, s T]
+        x = past.extend(self.place, x).transpose(1, 2)  # [B, 1 + T, I]
+        y = self.product(torch.cat((x[:, 1:], x[:, :-1]), dim=-1))  # [B, T, s O]
+        return y.view(len(y), -1, self.outputs).transpose(1, 2).contiguous()  # [B, O, s T]
 
 
 def folded(weights: Weights, *shape: int) -> Tensor:

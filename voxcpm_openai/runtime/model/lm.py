@@ -19,7 +19,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from voxcpm_openai.runtime.checkpoint import Weights
 from voxcpm_openai.runtime.model.config import RopeConfig, StackConfig
-from voxcpm_openai.runtime.model.linear import Linear, linear
+from voxcpm_openai.runtime.model.linear import Linear, fused
 from voxcpm_openai.runtime.model.state import Cache, Rows
 
 # (layer, keys [B, T, KV, D], values) -> the keys and values to look at, [B, KV, L, D] each.
@@ -170,28 +170,15 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
 
 def _layer(weights: Weights, config: StackConfig) -> Layer:
     width, inner = config.width, config.inner
-    attention = weights.under("self_attn")
+    attention, mlp = weights.under("self_attn"), weights.under("mlp")
     own, shared = config.heads * config.head, config.kv_heads * config.head
-    layer = Layer(
+    # (s W) x = s (W x): what is added to the residual is scaled once here, not at every step.
+    scale = config.residual_scale
+    return Layer(
         attention_norm=weights.tensor("input_layernorm.weight", width),
-        qkv=Linear(
-            attention.fused(
-                {"q_proj.weight": own, "k_proj.weight": shared, "v_proj.weight": shared}, width
-            ),  # [(heads + 2 KV) D, W]
-            None,
-        ),
-        out=linear(attention, "o_proj", own, width, bias=False),
+        qkv=fused(attention, {"q_proj": own, "k_proj": shared, "v_proj": shared}, width),
+        out=fused(attention, {"o_proj": width}, own, scale=scale),
         mlp_norm=weights.tensor("post_attention_layernorm.weight", width),
-        gate_up=Linear(
-            weights.fused(
-                {"mlp.gate_proj.weight": inner, "mlp.up_proj.weight": inner}, width
-            ),  # [2 inner, W]
-            None,
-        ),
-        down=linear(weights, "mlp.down_proj", inner, width, bias=False),
+        gate_up=fused(mlp, {"gate_proj": inner, "up_proj": inner}, width),
+        down=fused(mlp, {"down_proj": width}, inner, scale=scale),
     )
-    if config.residual_scale != 1.0:
-        # (s W) x = s (W x): scaled once here and not at every step.
-        layer.out.weight.mul_(config.residual_scale)  # [W, heads D]
-        layer.down.weight.mul_(config.residual_scale)  # [W, inner]
-    return layer

@@ -47,7 +47,7 @@ class VoxCPM:
     ) -> None:
         self.config = config
         self.tokens = tokenizer
-        self.device, self.dtype = weights.device, weights.dtype
+        self.device, self.dtype, self.int8 = weights.device, weights.dtype, weights.int8
         width, inner, positions = config.base.width, config.dit.width, config.max_length
         self.embedding = weights.tensor(
             "base_lm.embed_tokens.weight", config.vocabulary, width
