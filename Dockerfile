@@ -1,6 +1,6 @@
 # Two images: `cpu` (the embedded engine) and `cuda` (adds what the voxcpm engine needs).
 # Nothing is downloaded when a container starts.  Inside a container the server listens on all
-# addresses, so it wants VOXCPM_API_KEYS, or VOXCPM_ALLOW_OPEN=1.
+# addresses, so it wants VOXCPM_API_KEYS, or VOXCPM_ALLOW_OPEN=1.  Added voices are kept in /data.
 
 FROM python:3.12-slim AS build
 WORKDIR /src
@@ -19,12 +19,14 @@ FROM build AS build-cuda
 RUN pip install --constraint constraints.txt '.[voxcpm]'
 
 FROM python:3.12-slim AS run
-RUN useradd --create-home --uid 10001 voxcpm
+RUN useradd --create-home --uid 10001 voxcpm && install -d -o voxcpm -m 700 /data
 WORKDIR /home/voxcpm
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     VOXCPM_HOST=0.0.0.0 \
-    VOXCPM_PORT=7861
+    VOXCPM_PORT=7861 \
+    VOXCPM_DATA_DIR=/data
+VOLUME /data
 EXPOSE 7861
 HEALTHCHECK --interval=15s --timeout=5s --start-period=120s CMD ["python", "-c", \
   "import os, urllib.request as u; u.urlopen('http://127.0.0.1:' + os.environ['VOXCPM_PORT'] + '/ready', timeout=4)"]

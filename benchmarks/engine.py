@@ -11,6 +11,7 @@ would need more than 20 GB, each has the machine for itself and all its repeats.
 - s/patch: seconds until each of the streams has its next patch, all of the work, decoding too.
 - audio-s/s: seconds of audio made in a second, all streams together.
 - first patch: one stream, from the text to the samples of its first patch.
+- error: how far the latents of the first patch are from float32's, of their own length.
 - worst: the lowest ratio of the repeats, each with the package's run beside it.
 
 Needs what the upstream engine needs: the extra ``upstream`` and ``pip install --no-deps voxcpm``.
@@ -39,6 +40,7 @@ from unittest.mock import patch
 
 import click
 import torch
+from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # for the tests' checkpoints and stand-ins
 
@@ -89,6 +91,7 @@ class Row:
     ratio: float
     worst: float
     first_ratio: float
+    error: float
     peak_memory: float
     split: dict[str, float]
 
@@ -141,6 +144,22 @@ class Ours:
             whole = self.run(streams, steps, 8).patch
         parts = {name: median(seconds) for name, seconds in spent.items()}
         return {**parts, "rest": whole - sum(parts.values())}
+
+
+def first_latents(folder: Path, dtype: str, steps: int) -> Tensor:
+    """Return the latents of a first patch, ``[P, C]``, from noise that is always the same."""
+    model = load_model(folder, "cpu", dtype)
+    slots = model.new_slots(1, TOKENS + 2)
+    model.prefill(slots, 0, model.tokens(TEXT))
+    patch, channels = model.latent_shape
+    noise = torch.randn(1, channels, patch, generator=torch.Generator().manual_seed(1))  # [1, C, P]
+    return model.step(slots, [0], noise, [steps], torch.tensor([CFG]))[0][0]  # [P, C]
+
+
+def error_of(folder: Path, dtype: str, steps: int) -> float:
+    """Return how far a dtype leads from float32; 0.01 is one per cent."""
+    exact, near = (first_latents(folder, kind, steps) for kind in ("float32", dtype))
+    return float((near - exact).norm() / exact.norm())
 
 
 def _timed(part: Callable[..., Any], spent: list[float]) -> Callable[..., Any]:
@@ -203,6 +222,7 @@ def measure(
     folder: Path, model: str, streams: list[int], steps: int, patches: int, repeats: int, dtype: str
 ) -> list[Row]:
     """Measure the checkpoint in ``folder`` of a ``model``, one of ``checkpoints.KINDS``."""
+    error = 0.0 if dtype == "float32" else error_of(folder, dtype, steps)
     upstream = best_upstream(folder, checkpoints.KINDS[model], steps)
     their_dtype, their_memory = upstream.dtype, upstream.memory
     whole = (folder / "model.safetensors").stat().st_size  # in float32
@@ -239,6 +259,7 @@ def measure(
                 ratio=count * their_patch / patch_s,
                 worst=min(count * their.patch / our.patch for their, our in pairs),
                 first_ratio=their_first / our_first,
+                error=error,
                 peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
                 split=ours.split(count, steps),
             )
@@ -262,6 +283,7 @@ def print_table(rows: Sequence[Row]) -> None:
         f"first patch of {TOKENS} tokens: ours {ours.first:.3f} s, "
         f"upstream {upstream.first:.3f} s, {top.first_ratio:.2f}x"
     )
+    click.echo(f"error of the first patch against float32: {top.error:.2%}")
     click.echo(
         f"memory: ours {ours.memory:.1f} GiB, upstream {upstream.memory:.1f} GiB; "
         f"peak of the process {top.peak_memory:.1f} GiB"

@@ -78,7 +78,7 @@ def start(settings: Settings) -> Engine:
     slots = SLOTS[device.partition(":")[0]]
     runner = ModelRunner(
         model,
-        Prompts(model, f"{folder.resolve()} {dtype}", _cache()),
+        Prompts(model, f"{folder.resolve()} {dtype}", settings.cache_folder / "prompts"),
         slots=slots,
         length=min(LENGTH, model.config.max_length),
     )
@@ -91,13 +91,9 @@ def start(settings: Settings) -> Engine:
         honours=frozenset({"seed", "cfg_value", "inference_steps"})
         | ({"instructions"} if second else set()),
         languages=() if second else ("zh", "en"),
+        needs_transcript=not second,
+        designs=second,
     )
     with closing(engine.speak(Utterance((Segment("Hi."),), Voice("", "")))) as stream:
         next(stream)
     return engine
-
-
-def _cache() -> Path:
-    """Return where encoded clips are kept, by XDG's rule."""
-    root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(root) / "voxcpm-openai" / "prompts"

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.live import TONE_PLUGINS, Server
+from tests.uploads import KEYS
 from voxcpm_openai.app import create_app
 from voxcpm_openai.settings import Settings
 from voxcpm_openai.web.state import state_of
@@ -27,12 +30,29 @@ def started(settings: Settings) -> Flask:
     return app
 
 
+@pytest.fixture(scope="session", autouse=True)
+def data_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nobody's own voices are heard, and none is left in the home of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+        yield
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator[FlaskClient]:
+    """A client of an app whose engine is warm, and stopped in the end."""
+    app = started(settings)
+    try:
+        yield app.test_client()
+    finally:
+        state_of(app).running.stop()
+
+
 @pytest.fixture
-def app() -> Iterator[Flask]:
+def app(tone_settings: Settings) -> Iterator[Flask]:
     """An app that speaks tones."""
-    app = started(TONE)
-    yield app
-    state_of(app).running.stop()
+    with running(tone_settings) as client:
+        yield client.application
 
 
 @pytest.fixture
@@ -42,9 +62,17 @@ def client(app: Flask) -> FlaskClient:
 
 
 @pytest.fixture
-def tone_settings() -> Settings:
+def shared(tone_settings: Settings) -> Iterator[FlaskClient]:
+    """A client of an app with two keys (see ``uploads``), whose engine clones and designs."""
+    settings = replace(tone_settings, api_keys=KEYS, engine="cloning-tone")
+    with running(settings) as client:
+        yield client
+
+
+@pytest.fixture
+def tone_settings(tmp_path: Path) -> Settings:
     """Settings of the app that speaks tones; vary them with ``replace``."""
-    return replace(TONE)
+    return replace(TONE, data_dir=tmp_path / "data")
 
 
 @pytest.fixture(scope="session")

@@ -98,6 +98,12 @@ def test_silence_that_is_surely_wanted_goes_out_at_once() -> None:
     assert len(edges.feed(tone(10))) == 110
 
 
+def test_sound_that_goes_out_whole_is_not_copied() -> None:
+    edges = Edges(RATE, 0.2)
+    for patch in (tone(100), joined(tone(60), silence(40)), tone(100)):
+        assert np.shares_memory(edges.feed(patch), patch)
+
+
 def test_a_segment_of_nothing_but_silence_gives_nothing_not_even_its_pause() -> None:
     edges = Edges(RATE, 0.5)
     assert len(through(edges, silence(905))) == 0
@@ -288,12 +294,27 @@ def test_the_listener_runs_dry_when_all_is_heard_and_plays_on_when_sound_comes()
     assert stream.dry_at == 5.0
     one.grow(tone(PATCH), stopped=False)
     stream.flow(6.0)
+    next(stream)
     one.grow(tone(PATCH), stopped=False)
     stream.flow(6.01)
     assert stream.dry_at == pytest.approx(6.2)
+    next(stream)
     one.grow(tone(PATCH), stopped=False)
     stream.flow(9.0)
     assert stream.dry_at == pytest.approx(9.1)
+
+
+def test_a_listener_who_reads_slowly_cannot_run_dry_before_what_is_unread_is_heard() -> None:
+    one = job()
+    stream = Stream([one], RATE, 5.0)
+    for _ in range(3):
+        one.grow(tone(PATCH), stopped=False)
+        stream.flow(5.0)
+    next(stream)
+    assert stream.unread == pytest.approx(0.2)
+    one.grow(tone(PATCH), stopped=False)
+    stream.flow(9.0)
+    assert stream.dry_at == pytest.approx(9.3)
 
 
 def test_a_segment_is_due_when_all_before_it_is_heard() -> None:

@@ -108,3 +108,24 @@ def test_every_setting_has_help() -> None:
         assert len(help_text) > 15, name
         assert help_text.endswith("."), name
     assert variable("port") == "VOXCPM_PORT"
+
+
+def test_added_voices_are_kept_where_xdg_says_unless_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert load_settings({}).data_folder == tmp_path / "share" / "voxcpm-openai"
+    assert load_settings({}).cache_folder == tmp_path / "cache" / "voxcpm-openai"
+    told = load_settings({"VOXCPM_DATA_DIR": str(tmp_path / "not" / "there")})
+    assert told.data_folder == tmp_path / "not" / "there"
+    monkeypatch.setenv("XDG_DATA_HOME", "not/absolute")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert load_settings({}).data_folder == tmp_path / ".local/share/voxcpm-openai"
+    assert not told.data_folder.exists()
+
+
+def test_a_file_is_no_data_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match="Not a folder"):
+        load_settings({"VOXCPM_DATA_DIR": str(tmp_path / "file")})

@@ -65,10 +65,15 @@ class Resolver:
     settings: Settings
     engine_name: str
 
-    def resolve(self, request: SpeechRequest, engine: Engine) -> tuple[Utterance, Plan]:
-        """Decide everything.  Raises RequestError for all that can be refused."""
+    def resolve(
+        self, request: SpeechRequest, engine: Engine, viewer: str | None
+    ) -> tuple[Utterance, Plan]:
+        """Decide everything.  Raises RequestError for all that can be refused.
+
+        ``viewer`` is who asks, as ``voices.owners`` has it: None is the operator.
+        """
         preset = self.preset(request.model)
-        voice = self.voice(request.voice, engine)
+        voice = self.voice(request.voice, engine, viewer)
         format_ = self._format(request.response_format)
         segments = text.split(self._input(request.input, engine))
         rate = format_.rate(engine.sample_rate, request.sample_rate)
@@ -104,10 +109,10 @@ class Resolver:
             )
         return preset
 
-    def voice(self, id_: str | None, engine: Engine) -> Voice:
+    def voice(self, id_: str | None, engine: Engine, viewer: str | None) -> Voice:
         """Return the voice that a request asks for, and that the engine can use."""
         try:
-            voice = self.catalog.get(id_ or self.settings.default_voice)
+            voice = self.catalog.get(id_ or self.settings.default_voice, viewer)
         except UnknownVoice as error:  # in a speech request a wrong voice is a wrong field
             raise InvalidRequest(error.message, param="voice") from error
         require_speech(voice, self.engine_name, engine.clones)

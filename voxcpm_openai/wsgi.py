@@ -23,7 +23,7 @@ def ready_line(here: State) -> str:
     body = f'{{"model":"{models[0]}","voice":"{settings.default_voice}","input":"Hello there."}}'
     return (
         f"ready at {url}: engine {running.name} ({running.why}); "
-        f"voices {', '.join(here.catalog.ids())}; models {', '.join(models)}; try: "
+        f"voices {', '.join(sorted(here.registry.voices))}; models {', '.join(models)}; try: "
         f"curl {url}/v1/audio/speech{key} -H 'Content-Type: application/json' "
         f"-d '{body}' -o hello.mp3"
     )

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from benchmarks import checkpoints, engine
+from benchmarks import checkpoints, engine, long_text
 from tests.runtime import tiny
 from tests.runtime.oracle import Oracle
 from voxcpm_openai.runtime.loader import load_model
@@ -61,3 +61,23 @@ def test_the_true_sizes_are_read_by_the_runtime(model: str) -> None:
     assert config.patch * config.vae.frame_out / config.vae.sample_rate == (
         0.08 if model == "0.5B" else 0.16
     )
+
+
+def test_a_long_text_is_measured_on_both_sides(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tiny.make(tmp_path / "tiny", "voxcpm15")
+    said = "The first sentence is a little long. The second one is short."
+    row = long_text.measure(folder, "1.5", dtype="float32", steps=2, repeats=1, said=said)
+    long_text.print_row(row)
+    assert row.segments == 2
+    assert row.sound_seconds == pytest.approx(len(said) * long_text.SECONDS, rel=0.2)
+    assert 0 < row.ours.first < row.ours.end
+    assert row.end_ratio == pytest.approx(row.upstream.end / row.ours.end)
+    assert "2 segments" in capsys.readouterr().out
+
+
+def test_the_benchmark_tells_how_far_a_smaller_dtype_leads_from_float32(tmp_path: Path) -> None:
+    folder = tiny.make(tmp_path / "tiny", "voxcpm15")
+    assert engine.error_of(folder, "float32", 2) == 0
+    assert 0.001 < engine.error_of(folder, "bfloat16", 2) < 0.2

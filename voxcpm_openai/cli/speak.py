@@ -12,12 +12,15 @@ from pathlib import Path
 import click
 import soundfile
 
-from voxcpm_openai.contracts import Engine
+from voxcpm_openai.cli.started import started
 from voxcpm_openai.registry import choose_engine, load_registry
 from voxcpm_openai.resolve import Resolver, SpeechRequest
 from voxcpm_openai.settings import load_settings
 from voxcpm_openai.speech import Speech
 from voxcpm_openai.voices.catalog import Catalog
+from voxcpm_openai.voices.data import Data
+from voxcpm_openai.voices.owners import OPERATOR
+from voxcpm_openai.voices.store import Store
 
 STDIO = "-"
 
@@ -55,9 +58,10 @@ def speak(
         response_format=format_ or _format_of(output, list(registry.formats)),
         speed=speed,
     )
-    resolver = Resolver(registry, Catalog(registry.voices), settings, spec.name)
-    with _started(spec.start(settings)) as engine:
-        utterance, plan = resolver.resolve(request, engine)
+    catalog = Catalog(registry.voices, Store(Data(settings.data_folder), settings))
+    resolver = Resolver(registry, catalog, settings, spec.name)
+    with started(spec, settings) as engine:
+        utterance, plan = resolver.resolve(request, engine, OPERATOR)
         container = plan.format.name.upper()
         sized = output != STDIO and container in SIZED
         if sized:  # soundfile makes the file from bare samples
@@ -89,14 +93,6 @@ def _format_of(output: str, known: list[str]) -> str:
             f"'.{ending}' is not a format; there are {', '.join(known)}. Name one with --format."
         )
     return ending
-
-
-@contextmanager
-def _started(engine: Engine) -> Iterator[Engine]:
-    try:
-        yield engine
-    finally:
-        engine.stop()
 
 
 @contextmanager

@@ -2,7 +2,9 @@
 
 Encoding a clip takes seconds on a CPU, so it happens in the request's thread, outside the loop, and
 what came of it is kept: in memory for the voices used last, on disk by the content of the clip and
-the model that encoded it.
+the model that encoded it.  What a clip has left behind goes with it: in memory as soon as the next
+one is asked for, on disk when the voice is deleted (``voices/store.py`` knows the files by the
+SHA-256 of the clip, with which their names begin).
 """
 
 from __future__ import annotations
@@ -15,13 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from voxcpm_openai.audio import Resampler
 from voxcpm_openai.contracts import Samples
 from voxcpm_openai.errors import InvalidRequest
 from voxcpm_openai.runtime.model.state import Prefix
@@ -40,15 +40,23 @@ class Reference:
     prefix: Prefix | None = None
 
 
+@dataclass(slots=True)
+class _Kept:
+    """A reference, and the files that hold its clip."""
+
+    reference: Reference
+    clips: set[Path]
+
+
 class Prompts:
     """The encoded clips of one model.  Called from many threads; a clip is encoded once."""
 
     def __init__(self, model: VoxCPM, name: str, folder: Path | None = None) -> None:
         """``name`` tells models apart on disk; without a ``folder`` nothing is kept there."""
         self._model = model
-        self._name = name
+        self._name = hashlib.sha256(name.encode()).hexdigest()[:16]
         self._folder = folder
-        self._kept: OrderedDict[str, Reference] = OrderedDict()
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._lock = threading.Lock()
         self._encoding: dict[str, threading.Lock] = {}
 
@@ -60,23 +68,38 @@ class Prompts:
             raise InvalidRequest(
                 f"The voice's clip cannot be read: {error}.", param="voice"
             ) from error
-        key = hashlib.sha256(self._name.encode() + b"\0" + content).hexdigest()
+        key = f"{hashlib.sha256(content).hexdigest()}-{self._name}"
         with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
+            self._drop_orphans()
+            if (reference := self._again(key, clip)) is not None:
+                return reference
             mine = self._encoding.setdefault(key, threading.Lock())
         with mine:  # who asks for the same clip meanwhile waits for it
             with self._lock:
-                if key in self._kept:
-                    return self._kept[key]
+                if (reference := self._again(key, clip)) is not None:
+                    return reference
             reference = self._reference(self._latents(key, clip))
             with self._lock:
-                self._kept[key] = reference
+                self._kept[key] = _Kept(reference, {clip})
                 self._encoding.pop(key, None)
                 while len(self._kept) > KEPT:
                     self._kept.popitem(last=False)
         return reference
+
+    def _again(self, key: str, clip: Path) -> Reference | None:
+        """Return what is kept under a key, as the newest; the lock is held."""
+        if (kept := self._kept.get(key)) is None:
+            return None
+        kept.clips.add(clip)
+        self._kept.move_to_end(key)
+        return kept.reference
+
+    def _drop_orphans(self) -> None:
+        """Forget the clips whose files are gone; the lock is held."""
+        for key, kept in list(self._kept.items()):
+            kept.clips = {clip for clip in kept.clips if clip.exists()}
+            if not kept.clips:
+                del self._kept[key]
 
     def _reference(self, latents: Tensor) -> Reference:
         if isinstance(self._model, VoxCPM2):
@@ -98,11 +121,17 @@ class Prompts:
             unfinished = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.part")
             save_file({"latents": latents.contiguous()}, unfinished)
             unfinished.replace(path)
+            if not clip.exists():  # deleted while it was encoded: nobody else would tidy up
+                path.unlink(missing_ok=True)
         return latents
 
 
 def read_clip(path: Path, rate: int) -> Samples:
     """Read a clip as mono samples at ``rate`` Hz.  Raises InvalidRequest if it holds no sound."""
+    import soundfile  # late, as the resampler: without clips the runtime does without both
+
+    from voxcpm_openai.audio import Resampler
+
     try:
         sound, rate_in = soundfile.read(path, dtype="float32", always_2d=True)  # (n, channels)
     except (soundfile.LibsndfileError, OSError) as error:

@@ -6,28 +6,35 @@ from collections.abc import Mapping
 
 from voxcpm_openai.contracts import Voice
 from voxcpm_openai.errors import CannotClone, UnknownVoice
+from voxcpm_openai.voices.owners import sees
+from voxcpm_openai.voices.store import Store
 
 
 class Catalog:
-    """The voices of the registry, by id."""
+    """The voices of the registry and those that people have added, as a viewer sees them.
 
-    def __init__(self, voices: Mapping[str, Voice]) -> None:
+    ``viewer`` is who asks (see ``owners``); another's voice is as if it did not exist.
+    """
+
+    def __init__(self, voices: Mapping[str, Voice], store: Store) -> None:
         self._voices = voices
+        self._store = store
 
-    def ids(self) -> list[str]:
+    def ids(self, viewer: str | None) -> list[str]:
         """List the ids, in alphabetical order."""
-        return sorted(self._voices)
+        return [voice.id for voice in self.all(viewer)]
 
-    def all(self) -> list[Voice]:
+    def all(self, viewer: str | None) -> list[Voice]:
         """List the voices, in the order of their ids."""
-        return [self._voices[id_] for id_ in self.ids()]
+        added = {v.id: v for v in self._store.voices() if sees(viewer, v.owner)}
+        return sorted({**added, **self._voices}.values(), key=lambda voice: voice.id)
 
-    def get(self, id_: str) -> Voice:
+    def get(self, id_: str, viewer: str | None) -> Voice:
         """Return a voice.  Raises UnknownVoice, which names those there are."""
-        voice = self._voices.get(id_)
-        if voice is None:
+        voice = self._voices.get(id_) or self._store.find(id_)
+        if voice is None or not sees(viewer, voice.owner):
             raise UnknownVoice(
-                f"The voice '{id_}' does not exist. There are: {', '.join(self.ids())}."
+                f"The voice '{id_}' does not exist. There are: {', '.join(self.ids(viewer))}."
             )
         return voice
 

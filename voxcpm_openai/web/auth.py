@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hmac
 
-from flask import Flask, request
+from flask import Flask, g, request
 
 from voxcpm_openai.errors import Unauthorized
+from voxcpm_openai.voices.owners import OPERATOR, STRANGER, owner_of
 from voxcpm_openai.web.state import state
 
 OPEN_BLUEPRINTS = frozenset({"health"})
@@ -26,22 +27,31 @@ def init_app(app: Flask) -> None:
 def check_key() -> None:
     """Let the request pass or raise Unauthorized.  Without configured keys everybody passes."""
     settings = state().settings
+    g.viewer = STRANGER if settings.api_keys else OPERATOR
     if not settings.api_keys or request.blueprint in OPEN_BLUEPRINTS or request.url_rule is None:
         return
     if request.method == "OPTIONS":  # a browser's preflight cannot carry the key
         return
+    key = _sent_key()
+    # Compare with every key, so that the time tells nothing of which one was close.
+    matches = [known for known in settings.api_keys if hmac.compare_digest(key, known.encode())]
+    if matches:
+        g.viewer = owner_of(matches[0])
+        return
     reads = request.method in ("GET", "HEAD")
     if settings.public_discovery and reads and request.blueprint in DISCOVERY_BLUEPRINTS:
         return
-    key = _sent_key()
     if not key:
         raise Unauthorized(
             "You did not send an API key. Send it in the header 'Authorization: Bearer KEY'."
         )
-    # Compare with every key, so that the time tells nothing of which one was close.
-    matches = [hmac.compare_digest(key, known.encode()) for known in settings.api_keys]
-    if not any(matches):
-        raise Unauthorized("The API key is not one of this server's.", code="invalid_api_key")
+    raise Unauthorized("The API key is not one of this server's.", code="invalid_api_key")
+
+
+def viewer() -> str | None:
+    """Return who asks, as ``voices.owners`` has it: a key's owner, a stranger, or anybody."""
+    who: str | None = g.viewer
+    return who
 
 
 def _sent_key() -> bytes:

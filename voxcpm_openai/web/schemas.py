@@ -12,6 +12,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 
 from voxcpm_openai.errors import InvalidRequest
 from voxcpm_openai.resolve import SpeechRequest
+from voxcpm_openai.voices import names
 
 SAMPLE_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 """What the codecs take, in Hz."""
@@ -65,13 +66,28 @@ def _text(longest: int | None = None, **kwargs: Any) -> fields.String:
     return fields.String(error_messages={"invalid": "must be a string."}, **kwargs)
 
 
-class SpeechSchema(Schema):
-    """The body of ``POST /v1/audio/speech``.  Null means unset, except where it is required."""
+LANGUAGE = validate.Regexp(names.LANGUAGE, error="must be a language code such as 'en' or 'en-US'.")
+
+
+class Body(Schema):
+    """The fields of a request's body.  Null means unset, except where a field is required."""
 
     class Meta:
         """Keep unknown fields: they are named in a header, or refused in strict mode."""
 
         unknown = INCLUDE
+
+    @pre_load
+    def check_encoding(self, data: Mapping[str, object], **_: object) -> Mapping[str, object]:
+        """Refuse lone surrogates, which JSON can carry and no text may hold."""
+        for name, value in data.items():
+            if isinstance(value, str) and not _is_unicode(value):
+                raise ValidationError("holds half of a surrogate pair: not valid Unicode.", name)
+        return data
+
+
+class SpeechSchema(Body):
+    """The body of ``POST /v1/audio/speech``."""
 
     model = _text(MAX_NAME, required=True)
     input = _text(required=True)
@@ -94,20 +110,7 @@ class SpeechSchema(Schema):
     )
     cfg_value = _number(0.1, 10.0)
     inference_steps = _whole(2, 100)  # the solver skips its first step
-    language = _text(
-        allow_none=True,
-        validate=validate.Regexp(
-            r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*\Z", error="must be a language code such as 'en'."
-        ),
-    )
-
-    @pre_load
-    def check_encoding(self, data: Mapping[str, object], **_: object) -> Mapping[str, object]:
-        """Refuse lone surrogates, which JSON can carry and no text may hold."""
-        for name, value in data.items():
-            if isinstance(value, str) and not _is_unicode(value):
-                raise ValidationError("holds half of a surrogate pair: not valid Unicode.", name)
-        return data
+    language = _text(allow_none=True, validate=LANGUAGE)
 
     @post_load(pass_original=True)
     def make(
@@ -121,15 +124,87 @@ class SpeechSchema(Schema):
         return SpeechRequest(**given, unknown=unknown)
 
 
+class NameSchema(Body):
+    """The body of ``POST /v1/audio/voice_consents/{id}``."""
+
+    name = _text(required=True)
+
+
+class ConsentSchema(NameSchema):
+    """The texts of ``POST /v1/audio/voice_consents``."""
+
+    language = _text(required=True, validate=LANGUAGE)
+
+
+class VoiceSchema(NameSchema):
+    """The texts of ``POST /v1/audio/voices``."""
+
+    type = _text(
+        validate=validate.OneOf(
+            ["audio_sample"],
+            error="must be 'audio_sample'; POST /v1/voices designs a voice after a description.",
+        )
+    )
+    consent = _text()
+    transcript = _text()
+    description = _text()
+    language = _text(validate=LANGUAGE)
+
+
+class DesignSchema(NameSchema):
+    """The body of ``POST /v1/voices`` without a clip."""
+
+    description = _text(required=True)
+    language = _text(allow_none=True, validate=LANGUAGE)
+
+
+class ChangeSchema(Body):
+    """The body of ``PATCH /v1/voices/{id}``."""
+
+    name = _text(allow_none=True)
+    description = _text(allow_none=True)
+
+
+class PageSchema(Body):
+    """The query of a list that comes in pages."""
+
+    after = _text()
+    limit = fields.Integer(
+        load_default=20,
+        validate=validate.Range(1, 100, error="must be a whole number from 1 to 100."),
+        error_messages={"invalid": "must be a whole number from 1 to 100."},
+    )
+
+
 def load_speech(request: Request) -> SpeechRequest:
     """Read a speech request.  Raises InvalidRequest for the first field that is wrong."""
+    loaded: SpeechRequest = _load(SpeechSchema(), _json_object(request))
+    return loaded
+
+
+def load(schema: Body, values: Mapping[str, object], *, strict: bool) -> dict[str, Any]:
+    """Read fields; those that are unset are left out, and so are unknown ones.
+
+    Raises InvalidRequest for the first that is wrong, or in strict mode unknown.
+    """
+    loaded: dict[str, Any] = _load(schema, values)
+    if strict and (unknown := [name for name in values if name not in schema.fields]):
+        raise InvalidRequest(f"'{unknown[0]}' is not a field of this request.", param=unknown[0])
+    return {n: v for n, v in loaded.items() if n in schema.fields and v is not None}
+
+
+def load_json(schema: Body, request: Request, *, strict: bool) -> dict[str, Any]:
+    """Read a JSON body as ``load`` does."""
+    return load(schema, _json_object(request), strict=strict)
+
+
+def _load(schema: Body, values: Mapping[str, object]) -> Any:
     try:
-        loaded: SpeechRequest = SpeechSchema().load(_json_object(request))
+        return schema.load(values)
     except ValidationError as error:
         messages: dict[str, Any] = error.normalized_messages()  # type: ignore[no-untyped-call]
         field = next(iter(messages))
         raise InvalidRequest(_sentence(field, messages[field]), param=field) from error
-    return loaded
 
 
 def _json_object(request: Request) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from voxcpm_openai.errors import ClientLeft
 from voxcpm_openai.resolve import Plan
 from voxcpm_openai.speech import Speech
 from voxcpm_openai.web import sse
+from voxcpm_openai.web.auth import viewer
 from voxcpm_openai.web.log import elapsed_ms, note
 from voxcpm_openai.web.schemas import load_speech
 from voxcpm_openai.web.state import state
@@ -30,7 +31,7 @@ def create_speech() -> Response:
     note(model=asked.model, format=asked.response_format, characters=len(asked.input))
     here = state()
     engine = here.running.get()
-    utterance, plan = here.resolver.resolve(asked, engine)
+    utterance, plan = here.resolver.resolve(asked, engine, viewer())
     note(voice=utterance.voice.id)
     with ExitStack() as cleanup:
         cleanup.enter_context(here.streams.enter())

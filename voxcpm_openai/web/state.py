@@ -11,7 +11,12 @@ from voxcpm_openai.registry import Registry
 from voxcpm_openai.resolve import Resolver
 from voxcpm_openai.running import RunningEngine
 from voxcpm_openai.settings import Settings
+from voxcpm_openai.voices.candidates import Candidates
 from voxcpm_openai.voices.catalog import Catalog
+from voxcpm_openai.voices.consents import Consents
+from voxcpm_openai.voices.spoken import SpokenSamples
+from voxcpm_openai.voices.store import Store
+from voxcpm_openai.voices.transcript import Transcripts
 from voxcpm_openai.web.streams import Streams
 from voxcpm_openai.web.watch import Watch
 
@@ -25,6 +30,11 @@ class State:
     settings: Settings
     registry: Registry
     catalog: Catalog
+    store: Store
+    consents: Consents
+    candidates: Candidates
+    spoken: SpokenSamples
+    transcripts: Transcripts
     resolver: Resolver
     running: RunningEngine
     streams: Streams

@@ -74,6 +74,8 @@ class Slots:
         self.positions = torch.zeros(slots, device=device, dtype=torch.int64)  # [S]
         # The same numbers on the host, so that no step has to wait for the device.
         self.used = [0] * slots
+        # Whether ``patch`` is still to be heard by the language models.
+        self.unheard = [False] * slots
 
     def reset(self, slot: int) -> None:
         """Make the slot as new.  Only what was written is cleared: the rest is zero already."""
@@ -84,6 +86,7 @@ class Slots:
         for buffer in (self.hidden, self.detail, self.patch, self.positions, *self.memory):
             buffer[slot] = 0  # [...]
         self.used[slot] = 0
+        self.unheard[slot] = False
 
     def save(self, slot: int) -> Prefix:
         """Return a copy of what the slot's language models hold."""
@@ -123,11 +126,18 @@ class Slots:
             mask = (places <= positions[:, None])[:, None, None]  # [B, 1, 1, span]
         return Rows(self.index(slots), picked, positions, span, mask)
 
+    def keep(self, slots: Sequence[int], index: slice | Tensor, patch: Tensor) -> None:
+        """Keep the new patch ``[B, P, C]`` of each row, which the language models are to hear."""
+        self.patch[index] = patch  # [B, P, C]
+        for slot in slots:
+            self.unheard[slot] = True
+
     def advance(self, slots: Sequence[int], rows: Rows) -> None:
-        """Move each row on by one position."""
+        """Move each row on by one position: its patch was heard."""
         self.positions[rows.index] = rows.positions + 1  # [B]
         for slot in slots:
             self.used[slot] += 1
+            self.unheard[slot] = False
 
     def fill(self, slot: int, used: int) -> None:
         """Say that the first ``used`` positions of the slot are taken."""

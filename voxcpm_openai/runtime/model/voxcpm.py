@@ -1,11 +1,11 @@
 """VoxCPM (0.5B, 1.5): from text and a clip to latents, patch by patch, and from these to samples.
 
     sequence   text of the clip + text, 101, patches of the clip
-    a patch    LocDiT (states of both LMs, last patch) -> patch
-               patch -> LocEnc -> base LM -> quantisation -> residual LM -> the next states
+    a patch    last patch -> LocEnc -> base LM -> quantisation -> residual LM -> states of both LMs
+               LocDiT (the states, last patch) -> patch
 
-arXiv:2509.24650.  The language models of a patch run at the end of its step, so that all rows of a
-step are alike, those that have just been prefilled too.
+arXiv:2509.24650.  The first patch of a stream needs the states that its prefill left; what comes
+after the last one, nobody needs.  So the language models hear a patch when the next one is made.
 """
 
 from __future__ import annotations
@@ -137,15 +137,15 @@ class VoxCPM:
         solver, 2 or more, for each row.  Returns the patches ``[B, P, C]``, and whether each is the
         last one of its stream, ``[B]`` bool: upstream believes that from a fourth patch on.
         """
-        at = slots.rows(rows)
-        hidden, detail = slots.hidden[at.index], slots.detail[at.index]  # [B, W] each
+        if unheard := [slot for slot in rows if slots.unheard[slot]]:
+            self._hear(slots, unheard)
+        index = slots.index(rows)
+        hidden, detail = slots.hidden[index], slots.detail[index]  # [B, W] each
         condition = self._condition(hidden, detail)  # [B, M, W']
-        patch = self.flow(noise, condition, slots.patch[at.index], steps, cfg)  # [B, P, C]
+        patch = self.flow(noise, condition, slots.patch[index], steps, cfg)  # [B, P, C]
         stop = self.stop_head(F.silu(self.stop_inner(hidden)))  # [B, 2]
-        ends = stop[:, 1] > stop[:, 0]  # [B]
-        self._advance(slots, at, patch)
-        slots.advance(rows, at)
-        return patch, ends
+        slots.keep(rows, index, patch)
+        return patch, stop[:, 1] > stop[:, 0]  # [B, P, C], [B]
 
     @torch.inference_mode()
     def decode(self, slots: Slots, rows: Sequence[int], latents: Tensor) -> Tensor:
@@ -185,14 +185,15 @@ class VoxCPM:
             return self.local(part.to(self.device))  # [n, W]
         return self.embedding[torch.tensor(part).to(self.device)]  # [n, W]
 
-    def _advance(self, slots: Slots, at: Rows, patch: Tensor) -> None:
-        """Tell both language models the patch ``[B, P, C]`` and keep the states that follow."""
-        heard = self.local(patch)  # [B, W]
+    def _hear(self, slots: Slots, rows: Sequence[int]) -> None:
+        """Tell both language models the last patch of these rows; keep the states that follow."""
+        at = slots.rows(rows)
+        heard = self.local(slots.patch[at.index])  # [B, W]
         hidden = self._quantised(self.base.step(heard, slots.base, at))  # [B, W]
         detail = self.residual.step(self._mixed(hidden, heard), slots.residual, at)  # [B, W]
         slots.hidden[at.index] = hidden  # [B, W]
         slots.detail[at.index] = detail  # [B, W]
-        slots.patch[at.index] = patch  # [B, P, C]
+        slots.advance(rows, at)
 
     def _quantised(self, x: Tensor) -> Tensor:
         """``x [..., W]`` through a bottleneck of few levels (FSQ, arXiv:2309.15505)."""

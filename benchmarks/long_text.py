@@ -1,0 +1,214 @@
+"""One text of 400 characters: our segments side by side against upstream's one long breath.
+
+    python benchmarks/long_text.py [--model 1.5|0.5B|2] [--dtype float32] [--json FILE] [--help]
+
+Random weights of the true size, one cloned voice, 10 steps; each segment is forced to the length of
+slow reading (65 ms a character), since random weights never stop by themselves.  Ours is the whole
+engine: the text is split as a request's is, its segments are rows of one batch, heard in order. The
+``voxcpm`` package makes the same number of patches in one call, in the dtype in which it is the
+faster here.  Both run in turn, both with the voice's clip encoded before the clock starts, which
+the package by itself does at each request.
+
+- first: seconds from the text to the first sound.
+- end: seconds until all of it is there.
+
+What 1500 characters would take the package is extrapolated from its seconds a patch.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import redirect_stderr
+from dataclasses import asdict, dataclass
+from math import ceil
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import click
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # for the tests' checkpoints and stand-ins
+
+from benchmarks import checkpoints
+from benchmarks.engine import CFG, Upstream, best_upstream
+from voxcpm_openai import Segment, Utterance, Voice, text
+from voxcpm_openai.registry import load_registry
+from voxcpm_openai.runtime.engine import BatchedEngine
+from voxcpm_openai.runtime.job import Job
+from voxcpm_openai.runtime.loader import DTYPES, load_model
+from voxcpm_openai.runtime.prompts import Prompts
+from voxcpm_openai.runtime.runner import ModelRunner
+from voxcpm_openai.runtime.runner_protocol import Patch
+from voxcpm_openai.settings import load_settings
+
+LONG = 1500
+SECONDS = 0.065  # of speech for a character
+SLOTS = 8
+TEXT = (
+    "The harbour was quiet at this hour, and the boats lay still on the dark water. "
+    "A man came down the steps with a lamp in his hand and looked for a long time at the sky. "
+    "There would be wind before the morning, he thought, and perhaps rain after it. "
+    "He tied the last rope twice, as his father had taught him, and went slowly home. "
+    "Behind him the lamp on the mole began to turn; it had done so for years."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Seconds until the first sound, and until the last."""
+
+    first: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One comparison; ``long`` is the package's extrapolated seconds for 1500 characters."""
+
+    model: str
+    dtype: str
+    upstream_dtype: str
+    steps: int
+    characters: int
+    segments: int
+    sound_seconds: float
+    ours: Times
+    upstream: Times
+    first_ratio: float
+    end_ratio: float
+    long: float
+
+
+class Measured(ModelRunner):
+    """A runner that ends each segment at a length that its text gives."""
+
+    def __init__(self, model: Any, length: int) -> None:
+        super().__init__(model, Prompts(model, "random"), slots=SLOTS, length=length)
+        self._left: dict[int, int] = {}
+
+    def admit(self, slot: int, job: Job) -> None:
+        """Let a job in, and note how many patches it gets."""
+        super().admit(slot, job)
+        plan: Any = job.plan
+        self._left[slot] = patches(plan.text, self.patch_seconds)
+
+    def step(self, slots: Sequence[int]) -> Sequence[Patch]:
+        """Step, and stop where the length is reached."""
+        made = super().step(slots)
+        for slot in slots:
+            self._left[slot] -= 1
+        return [
+            Patch(one.samples, self._left[slot] <= 0) for slot, one in zip(slots, made, strict=True)
+        ]
+
+
+def patches(said: str, patch_seconds: float) -> int:
+    """Return the patches of a text."""
+    return ceil(len(said) * SECONDS / patch_seconds)
+
+
+def run_ours(
+    engine: BatchedEngine, segments: tuple[Segment, ...], voice: Voice, seed: int
+) -> Times:
+    """Speak the text through the engine."""
+    begun = time.perf_counter()
+    marks = [
+        time.perf_counter() - begun for _ in engine.speak(Utterance(segments, voice, seed=seed))
+    ]
+    return Times(marks[0], marks[-1])
+
+
+def run_upstream(upstream: Upstream, prompt: Any, said: str, steps: int, count: int) -> Times:
+    """Let the package make ``count`` patches of the text."""
+    with redirect_stderr(io.StringIO()):  # it reports its progress there
+        begun = time.perf_counter()
+        made = upstream.model.generate_with_prompt_cache_streaming(
+            said, prompt, min_len=count, max_len=count, inference_timesteps=steps, cfg_value=CFG
+        )
+        marks = [time.perf_counter() - begun for _ in made]
+    return Times(marks[0], marks[-1])
+
+
+def measure(folder: Path, model: str, *, dtype: str, steps: int, repeats: int, said: str) -> Row:
+    """Measure the checkpoint in ``folder`` of a ``model``, one of ``checkpoints.KINDS``."""
+    upstream = best_upstream(folder, checkpoints.KINDS[model], steps)
+    ours = load_model(folder, "cpu", dtype)
+    runner = Measured(ours, min(1024, ours.config.max_length))
+    engine = BatchedEngine(runner, rows_per_step=SLOTS, max_waiting=SLOTS, max_wait=1e9)
+    voice = load_registry(load_settings({})).voices["alloy"]
+    segments = text.split(said)
+    count = sum(patches(segment.text, runner.patch_seconds) for segment in segments)
+    clip = (
+        {"reference_wav_path": str(voice.audio)}
+        if model == "2"
+        else {"prompt_wav_path": str(voice.audio), "prompt_text": voice.transcript}
+    )
+    prompt = upstream.model.build_prompt_cache(**clip)
+    run_ours(engine, segments[:1], voice, seed=0)  # encodes the clip, and warms up
+    mine, theirs = [], []
+    for seed in range(1, repeats + 1):
+        theirs.append(run_upstream(upstream, prompt, said, steps, count))
+        mine.append(run_ours(engine, segments, voice, seed))
+        click.echo(f"round {seed}: ours {mine[-1].end:.1f} s, upstream {theirs[-1].end:.1f} s")
+    engine.stop()
+    our_times, their_times = _medians(mine), _medians(theirs)
+    return Row(
+        model=model,
+        dtype=dtype,
+        upstream_dtype=upstream.dtype,
+        steps=steps,
+        characters=len(said),
+        segments=len(segments),
+        sound_seconds=count * runner.patch_seconds,
+        ours=our_times,
+        upstream=their_times,
+        first_ratio=their_times.first / our_times.first,
+        end_ratio=their_times.end / our_times.end,
+        long=their_times.end * LONG / len(said),
+    )
+
+
+def _medians(runs: Sequence[Times]) -> Times:
+    return Times(median(run.first for run in runs), median(run.end for run in runs))
+
+
+def print_row(row: Row) -> None:
+    """Print the comparison."""
+    click.echo(
+        f"VoxCPM {row.model}, {row.steps} steps, {row.dtype}; upstream {row.upstream_dtype}: "
+        f"{row.characters} characters, {row.segments} segments, {row.sound_seconds:.1f} s of sound"
+    )
+    click.echo("          first        end")
+    for name, side in (("ours", row.ours), ("upstream", row.upstream)):
+        click.echo(f"{name:10}{side.first:5.2f} s{side.end:9.1f} s")
+    click.echo(f"{'sooner':10}{row.first_ratio:5.2f} x{row.end_ratio:9.2f} x")
+    click.echo(f"{LONG} characters would take upstream about {row.long:.0f} s (extrapolated).")
+
+
+@click.command()
+@click.option("--model", type=click.Choice(list(checkpoints.KINDS)), default="1.5")
+@click.option("--steps", type=click.IntRange(2), default=10, show_default=True)
+@click.option("--repeats", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--dtype", type=click.Choice(list(DTYPES)), default="float32", show_default=True)
+@click.option("--threads", type=click.IntRange(1), default=torch.get_num_threads())
+@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), help="For weights.")
+@click.option("--json", "out", type=click.Path(dir_okay=False, path_type=Path))
+def main(model: str, threads: int, folder: Path | None, out: Path | None, **options: Any) -> None:
+    """Compare a long text with the voxcpm package."""
+    torch.set_num_threads(threads)
+    with tempfile.TemporaryDirectory() as scratch:
+        checkpoint = checkpoints.make(folder or Path(scratch), model)
+        row = measure(checkpoint, model, said=TEXT, **options)
+    print_row(row)
+    if out is not None:
+        out.write_text(json.dumps(asdict(row), indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
