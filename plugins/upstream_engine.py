@@ -157,7 +157,7 @@ class UpstreamEngine:
         if voice.audio is not None and self.needs_transcript and not voice.transcript:
             raise InvalidRequest(
                 f"The voice '{voice.id}' has a clip but no transcript, and this model needs the "
-                "words of the clip.",
+                "words of the clip. Add the voice again with its 'transcript'; VoxCPM2 needs none.",
                 param="voice",
             )
         stream = UpstreamStream(utterance)

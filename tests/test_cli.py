@@ -126,7 +126,12 @@ def test_check_shows_each_setting_and_where_it_came_from() -> None:
     assert "engine hibari: can run here" in text
     # Either the packages are missing, or the weights are: both are said, with what to do.
     assert re.search(r"chosen: engine hibari \(voxcpm: .*(pip install|no such folder)", text)
+    assert "VOXCPM_MODEL=openbmb/VoxCPM2) is the better choice for other languages" in text
     assert text.endswith("all is well\n")
+
+
+def test_check_does_not_praise_voxcpm2_where_it_is_set() -> None:
+    assert "better choice" not in told(run("check", model="openbmb/VoxCPM2"))
 
 
 def test_check_tells_every_fault_and_fails(tmp_path: Path) -> None:

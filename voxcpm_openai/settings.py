@@ -121,7 +121,7 @@ class Settings:
     dtype: str = setting(
         fields.String(validate=validate.OneOf(["auto", "float32", "bfloat16", "int8"])),
         "The voxcpm engine's numbers: `float32`, `bfloat16`, or on a CPU `int8`. "
-        "`auto`: bfloat16 on a GPU, float32 on a CPU.",
+        "`auto`: bfloat16 on a GPU and on a CPU with instructions for it, else float32.",
         "auto",
     )
     device: str = setting(

@@ -10,6 +10,12 @@ from voxcpm_openai.errors import StartError
 from voxcpm_openai.registry import choose_engine, load_registry
 from voxcpm_openai.settings import Settings, read_settings, sources
 
+SECOND = (
+    "VoxCPM2 (VOXCPM_MODEL=openbmb/VoxCPM2) is the better choice for other languages than English "
+    "and Chinese, for `instructions`, for designed voices, for 48 kHz, and for clips whose words "
+    "are not known; it costs about twice the work"
+)
+
 
 @click.command()
 def check() -> None:
@@ -34,6 +40,8 @@ def _print_settings(settings: Settings) -> None:
         value = getattr(settings, source.name)
         if source.name == "api_keys":
             value = f"{len(value)} keys"  # never the keys themselves
+        elif source.name == "data_dir":
+            value = settings.data_folder
         elif isinstance(value, tuple):
             value = ", ".join(value) or "none"
         click.echo(f"{source.name:{width}}  {value}  [{source.origin}]")
@@ -45,6 +53,8 @@ def _print_plugins(settings: Settings) -> None:
         click.echo(f"plugin {plugin.name} ({plugin.origin})")
     for spec in registry.engines.values():
         click.echo(f"engine {spec.name}: {spec.available(settings) or 'can run here'}")
+    if "voxcpm2" not in settings.model.lower():
+        click.echo(f"model {settings.model}: {SECOND}")
     for transcriber in registry.transcribers.values():
         click.echo(
             f"transcriber {transcriber.name}: {transcriber.available(settings) or 'can run here'}"

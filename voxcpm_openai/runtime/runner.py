@@ -104,7 +104,7 @@ class ModelRunner:
         if not voice.transcript:
             raise InvalidRequest(
                 f"The voice '{voice.id}' has a clip but no transcript, and this model needs the "
-                "words of the clip.",
+                "words of the clip. Add the voice again with its 'transcript'; VoxCPM2 needs none.",
                 param="voice",
             )
         ids = self._ids(joined(voice.transcript, text))

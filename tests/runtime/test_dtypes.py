@@ -1,0 +1,91 @@
+"""What ``VOXCPM_DTYPE`` makes the engine calculate in."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from voxcpm_openai import Segment, Settings, Utterance, Voice
+from voxcpm_openai.errors import StartError
+from voxcpm_openai.runtime.model import linear
+
+PLUGIN = Path(__file__).parents[2] / "plugins" / "voxcpm_engine.py"
+
+
+@pytest.fixture(name="plugin")
+def _plugin() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("voxcpm_engine_under_test", PLUGIN)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(name="folder")
+def _folder(checkpoint: Callable[[str], Path]) -> str:
+    return str(checkpoint("voxcpm15"))
+
+
+def started(plugin: ModuleType, **settings: object) -> str:
+    """The dtype of an engine that has spoken."""
+    engine = plugin.start(Settings(device="cpu", threads=1, **settings))
+    with closing(engine.speak(Utterance((Segment("the hello"),), Voice("", "")))) as stream:
+        assert next(stream).samples.size
+    dtype = engine.status()["runner"]["dtype"]
+    engine.stop()
+    return str(dtype)
+
+
+@pytest.mark.parametrize(
+    ("flags", "dtype"),
+    [("fpu avx512_bf16 sse", "bfloat16"), ("amx_bf16", "bfloat16"), ("avx512f bf16", "float32")],
+)
+def test_auto_is_bfloat16_where_the_cpu_multiplies_it(
+    plugin: ModuleType, folder: str, flags: str, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "read_text", read_text_with(flags))
+    assert started(plugin, model=folder) == dtype
+
+
+def test_auto_is_float32_where_the_cpu_cannot_be_asked(
+    plugin: ModuleType, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "read_text", read_text_with(None))
+    assert started(plugin, model=folder) == "float32"
+
+
+def test_a_dtype_that_is_asked_for_is_taken(plugin: ModuleType, folder: str) -> None:
+    assert started(plugin, model=folder, dtype="float32") == "float32"
+
+
+@pytest.mark.skipif(not linear.multiplies_int8(), reason="this CPU cannot")
+def test_int8_speaks(plugin: ModuleType, folder: str) -> None:
+    assert started(plugin, model=folder, dtype="int8") == "int8"
+
+
+def test_int8_that_cannot_be_had_stops_the_start(
+    plugin: ModuleType, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(linear, "multiplies_int8", lambda: False)
+    with pytest.raises(StartError, match="VOXCPM_DTYPE=int8"):
+        plugin.start(Settings(model=folder, device="cpu", threads=1, dtype="int8"))
+
+
+def read_text_with(flags: str | None) -> Callable[..., str]:
+    """``Path.read_text``, but for what it says of the processor."""
+    real = Path.read_text
+
+    def read_text(path: Path, encoding: str | None = None, errors: str | None = None) -> str:
+        if str(path) != "/proc/cpuinfo":
+            return real(path, encoding, errors)
+        if flags is None:
+            raise FileNotFoundError
+        return f"processor : 0\nflags\t\t: {flags}\n"
+
+    return read_text
