@@ -18,11 +18,9 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
-import soundfile
 import torch
 from torch import Tensor
 
-from voxcpm_openai.audio import Resampler
 from voxcpm_openai.contracts import Samples
 from voxcpm_openai.runtime.prompts import read_clip
 
@@ -82,12 +80,16 @@ def stand_in() -> None:
 
 def _load(path: str) -> tuple[Tensor, int]:
     """``torchaudio.load``: the samples ``[channels, N]`` of a file, and their rate."""
+    import soundfile  # late, as the resampler: without clips the package does without both
+
     sound, rate = soundfile.read(path, dtype="float32", always_2d=True)  # (N, channels)
     return torch.from_numpy(np.ascontiguousarray(sound.T)), rate  # [channels, N]
 
 
 def _resample(sound: Tensor, rate: int, wanted: int) -> Tensor:
     """``torchaudio.functional.resample`` of ``[1, N]``."""
+    from voxcpm_openai.audio import Resampler
+
     resampler = Resampler(rate, wanted)
     samples = np.concatenate([resampler.feed(sound[0].numpy()), resampler.finish()])
     return torch.from_numpy(samples)[None]  # [1, N']

@@ -1,0 +1,163 @@
+"""Parity: the model on the device against itself on the CPU in float32, and rows among others.
+
+The CPU's float32 is what the tests hold equal to upstream's package.  The checkpoints are the
+tests' tiny ones at any size: what is looked for is a wrong kernel, not a slow one.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from benchmarks.on_gpu.bench import Bench, Task
+from tests.runtime import tiny
+from tests.runtime.clips import clip
+from tests.runtime.streams import Heard, Stream, alone, run
+from voxcpm_openai.runtime.loader import load_model
+from voxcpm_openai.runtime.model.voxcpm import VoxCPM
+
+BAR = 1e-4
+"""The greatest difference that latents in float32 may have."""
+TEXT = "the hello 你好世界 12"
+PATCHES = 6
+MODES = ("zero-shot", "prompt")
+SECOND_MODES = (*MODES, "reference", "reference and prompt")
+"""What VoxCPM2 can be given."""
+
+COLUMNS = {
+    "kind": "kind",
+    "mode": "mode",
+    "dtype": "dtype",
+    "latents": "latents differ by",
+    "relative": "relative",
+    "first": "first patch by",
+    "samples": "samples by",
+    "encoded": "clip by",
+    "within_bar": "within 1e-4",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The greatest differences over a few patches, and of the first one alone.
+
+    ``relative``: the length of the latents' difference by their own length.  ``encoded``: of the
+    encoded clips; None without one.  ``within_bar``: of float32 alone; None for others.
+    """
+
+    kind: str
+    mode: str
+    dtype: str
+    patches: int
+    latents: float
+    relative: float
+    first: float
+    samples: float
+    encoded: float | None
+    within_bar: bool | None
+
+
+def tasks(bench: Bench) -> Iterator[Task]:
+    """All kinds, what each can be given, both dtypes; then a row alone and among others."""
+    for dtype in ("float32", "bfloat16"):
+        for kind in tiny.KINDS:
+            for mode in SECOND_MODES if kind == "voxcpm2" else MODES:
+                measure = partial(against_cpu, bench, kind, mode, dtype)
+                yield Task(f"{kind}, {mode}, {dtype}", measure)
+            yield Task(f"{kind}, among others, {dtype}", partial(among_others, bench, kind, dtype))
+
+
+def against_cpu(bench: Bench, kind: str, mode: str, dtype: str) -> Row:
+    """Speak on the device and on the CPU, with the same noise and the clips as the CPU has them."""
+    with _exact(bench), tempfile.TemporaryDirectory() as scratch:
+        folder = tiny.make(Path(scratch) / kind, kind)
+        theirs = load_model(folder, "cpu", "float32")
+        ours = load_model(folder, str(bench.device), dtype)
+        prompt, reference = _clips(theirs, mode)
+        pairs = zip(_clips(ours, mode), (prompt, reference), strict=True)
+        encoded = [_furthest(a, b) for a, b in pairs if a is not None and b is not None]
+        stream = Stream(TEXT, PATCHES, prompt=prompt, reference=reference)
+        made = [(alone(ours, stream), alone(theirs, stream))]
+    return _row(kind, mode, dtype, made, max(encoded, default=None))
+
+
+def among_others(bench: Bench, kind: str, dtype: str) -> Row:
+    """Speak several streams side by side on the device, and each by itself."""
+    with _exact(bench), tempfile.TemporaryDirectory() as scratch:
+        model = load_model(tiny.make(Path(scratch) / kind, kind), str(bench.device), dtype)
+        prompt, _ = _clips(model, "prompt")
+        first = Stream(TEXT, PATCHES)
+        streams = {
+            0: first,
+            1: replace(first, text="x", steps=5, cfg=1.0, seed=2, patches=PATCHES - 2),
+            2: replace(first, text="a longer text, on and on", seed=3, prompt=prompt),
+            3: replace(first, text="语音合成", steps=7, cfg=3.0, seed=4),
+        }
+        together = run(model, model.new_slots(len(streams), 200), streams)
+        pairs = [(together[slot], alone(model, stream)) for slot, stream in streams.items()]
+    return _row(kind, "among others", dtype, pairs, None)
+
+
+def _clips(model: VoxCPM, mode: str) -> tuple[Tensor | None, Tensor | None]:
+    """Return the latents of the prompt and of the reference, ``[T, P, C]`` each."""
+    prompt = reference = None
+    if "prompt" in mode:
+        prompt = model.encode(clip(0.71, model.encoder_rate, 1))  # [T, P, C]
+    if "reference" in mode:
+        reference = model.encode(clip(0.53, model.encoder_rate, 2), reference=True)  # [T, P, C]
+    return prompt, reference
+
+
+@contextmanager
+def _exact(bench: Bench) -> Iterator[None]:
+    """Keep float32 from being rounded to TF32, which would be seen as a difference."""
+    if not bench.on_gpu:
+        yield
+        return
+    products, filters = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = products.allow_tf32, filters.allow_tf32
+    products.allow_tf32 = filters.allow_tf32 = False
+    try:
+        yield
+    finally:
+        products.allow_tf32, filters.allow_tf32 = before
+
+
+def _row(
+    kind: str,
+    mode: str,
+    dtype: str,
+    pairs: Sequence[tuple[Heard, Heard]],
+    encoded: float | None,
+) -> Row:
+    latents = max(_furthest(made.latents, expected.latents) for made, expected in pairs)
+    return Row(
+        kind=kind,
+        mode=mode,
+        dtype=dtype,
+        patches=PATCHES,
+        latents=latents,
+        relative=max(_relative(made.latents, expected.latents) for made, expected in pairs),
+        first=max(_furthest(made.latents[0], expected.latents[0]) for made, expected in pairs),
+        samples=max(_furthest(made.samples, expected.samples) for made, expected in pairs),
+        encoded=encoded,
+        within_bar=latents <= BAR if dtype == "float32" else None,
+    )
+
+
+def _furthest(made: Tensor, expected: Tensor) -> float:
+    """Return the greatest difference; NaN where either has one."""
+    return float((made.float().cpu() - expected.float().cpu()).abs().max())
+
+
+def _relative(made: Tensor, expected: Tensor) -> float:
+    """Return the length of the difference by the length of what is expected."""
+    wanted = expected.float().cpu()
+    return float((made.float().cpu() - wanted).norm() / wanted.norm())
