@@ -126,6 +126,19 @@ def test_a_prefix_equals_the_reference_that_it_was_made_of(
     assert_same(alone(ours, short), alone(ours, stream))
 
 
+@pytest.mark.parametrize("kind", tiny.KINDS)
+def test_a_prompt_is_heard_once_for_all_the_texts_that_go_on_from_it(
+    model: Callable[[str], VoxCPM], kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = model(kind)
+    latents = ours.encode(clip(0.6, ours.encoder_rate))
+    prompt, slots, ids = ours.prompt(latents), ours.new_slots(2, 120), ours.tokens("the hello")
+    ours.prefill(slots, 0, ids, latents)
+    monkeypatch.setattr(ours, "local", None)  # LocEnc is not there to be asked again
+    ours.prefill(slots, 1, ids, prompt)
+    assert torch.equal(slots.detail[0], slots.detail[1])
+
+
 def test_a_full_slot_says_so(model: Callable[[str], VoxCPM]) -> None:
     ours = model("voxcpm15")
     stream = Stream("the hello", patches=2)  # the second needs a place for the first

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from voxcpm_openai.contracts import Samples
 from voxcpm_openai.errors import InvalidRequest
-from voxcpm_openai.runtime.model.state import Prefix
+from voxcpm_openai.runtime.model.state import Prefix, Prompt
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 from voxcpm_openai.runtime.model.voxcpm2 import VoxCPM2
 
@@ -34,10 +34,14 @@ KEPT = 64
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """An encoded clip: ``latents [T, P, C]``, and what VoxCPM2's language models make of it."""
+    """An encoded clip: ``latents [T, P, C]``, and what the model has heard of them.
+
+    ``prefix`` is VoxCPM2's, which takes a clip as a reference; ``prompt`` that of the others.
+    """
 
     latents: Tensor
     prefix: Prefix | None = None
+    prompt: Prompt | None = None
 
 
 @dataclass(slots=True)
@@ -104,7 +108,7 @@ class Prompts:
     def _reference(self, latents: Tensor) -> Reference:
         if isinstance(self._model, VoxCPM2):
             return Reference(latents, self._model.prefix(latents))
-        return Reference(latents)
+        return Reference(latents, prompt=self._model.prompt(latents))
 
     def _latents(self, key: str, clip: Path) -> Tensor:
         """Return the latents of a clip, ``[T, P, C]``, from disk if they are there."""

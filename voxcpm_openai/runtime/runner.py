@@ -18,7 +18,7 @@ from torch import Tensor
 from voxcpm_openai.contracts import Segment, Utterance
 from voxcpm_openai.errors import InvalidRequest
 from voxcpm_openai.runtime.job import Job
-from voxcpm_openai.runtime.model.state import Prefix
+from voxcpm_openai.runtime.model.state import Prefix, Prompt
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 from voxcpm_openai.runtime.model.voxcpm2 import VoxCPM2
 from voxcpm_openai.runtime.prompts import Prompts
@@ -36,7 +36,7 @@ class TextPlan:
     text: str
     ids: tuple[int, ...]
     room: int
-    prompt: Tensor | None = None  # [T, P, C]
+    prompt: Prompt | None = None
     reference: Prefix | None = None
 
     @property
@@ -109,13 +109,14 @@ class ModelRunner:
             )
         ids = self._ids(joined(voice.transcript, text))
         room = self._room(len(ids) + len(clip.latents))
-        return TextPlan(direction, text, ids, room, prompt=clip.latents)
+        return TextPlan(direction, text, ids, room, prompt=clip.prompt)
 
     def admit(self, slot: int, job: Job) -> None:
         """Let a job into a slot."""
         plan = job.plan
         assert isinstance(plan, TextPlan)
-        ids, prompt = plan.ids, plan.prompt
+        ids: tuple[int, ...] = plan.ids
+        prompt: Tensor | Prompt | None = plan.prompt
         if isinstance(job.prompt, Spoken):
             ids = self._ids(plan.direction + joined(job.prompt.text, plan.text))
             prompt = job.prompt.latents

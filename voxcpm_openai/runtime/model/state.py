@@ -35,6 +35,14 @@ class Prefix:
 
 
 @dataclass(frozen=True)
+class Prompt:
+    """A clip that speech goes on from, and what LocEnc makes of it, once for all texts."""
+
+    patches: Tensor  # [T, P, C]
+    tokens: Tensor  # [T, W]
+
+
+@dataclass(frozen=True)
 class Rows:
     """The slots of one batch, in the order of its rows, and where each stands."""
 

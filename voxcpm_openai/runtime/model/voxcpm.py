@@ -22,13 +22,13 @@ from voxcpm_openai.runtime.model.flow import Flow
 from voxcpm_openai.runtime.model.linear import linear
 from voxcpm_openai.runtime.model.lm import Stack
 from voxcpm_openai.runtime.model.local import LocalEncoder
-from voxcpm_openai.runtime.model.state import Prefix, Rows, Slots
+from voxcpm_openai.runtime.model.state import Prefix, Prompt, Slots
 from voxcpm_openai.runtime.model.vae import Decoder, Encoder
 from voxcpm_openai.runtime.tokenizer import TextTokenizer
 
 AUDIO_START = 101  # the token after which speech begins
 
-# A part of a sequence: ids of tokens, or patches [T, P, C].
+# A part of a sequence: ids of tokens, or what LocEnc made of patches [T, W].
 Part = list[int] | Tensor
 
 
@@ -105,12 +105,17 @@ class VoxCPM:
         return frames.T.reshape(-1, *self.latent_shape)  # [T, P, C]
 
     @torch.inference_mode()
+    def prompt(self, latents: Tensor) -> Prompt:
+        """Hear a prompt ``[T, P, C]`` once for all the texts that go on from it."""
+        return Prompt(latents, self._tokens(latents))
+
+    @torch.inference_mode()
     def prefill(
         self,
         slots: Slots,
         slot: int,
         ids: Sequence[int],
-        prompt: Tensor | None = None,
+        prompt: Tensor | Prompt | None = None,
         reference: Tensor | Prefix | None = None,
     ) -> None:
         """Begin a stream in a slot, whatever was there before.
@@ -118,13 +123,15 @@ class VoxCPM:
         ``ids``: tokens of the prompt's text, if there is a prompt, and of the text to speak.
         ``prompt [T, P, C]``: a clip that the speech goes on from.  ``reference``: VoxCPM2 alone.
         """
+        if isinstance(prompt, Tensor):
+            prompt = self.prompt(prompt)
         parts = self._parts(list(ids), prompt, reference)
         slots.reset(slot)
         start = slots.restore(slot, reference) if isinstance(reference, Prefix) else 0
         self._begin(slots, slot, parts, start)
         if prompt is not None:
-            slots.patch[slot] = prompt[-1]  # [P, C]
-            heard = prompt[-self.context :].to(self.device)  # [context, P, C]
+            slots.patch[slot] = prompt.patches[-1]  # [P, C]
+            heard = prompt.patches[-self.context :].to(self.device)  # [context, P, C]
             self.decoder(heard.flatten(0, 1).T[None], slots.memory, slice(slot, slot + 1))
 
     @torch.inference_mode()
@@ -154,13 +161,13 @@ class VoxCPM:
         return self.decoder(frames, slots.memory, slots.index(rows))  # [B, patch_samples]
 
     def _parts(
-        self, ids: list[int], prompt: Tensor | None, reference: Tensor | Prefix | None
+        self, ids: list[int], prompt: Prompt | None, reference: Tensor | Prefix | None
     ) -> list[Part]:
         """The sequence, less what a prefix holds already."""
         if reference is not None:
             raise ValueError("VoxCPM-0.5B and 1.5 take no reference; give the clip as a prompt.")
         text: Part = [*ids, AUDIO_START]
-        return [text] if prompt is None else [text, prompt]
+        return [text] if prompt is None else [text, prompt.tokens]
 
     def _begin(self, slots: Slots, slot: int, parts: list[Part], start: int) -> None:
         """Run the parts through both language models, at positions ``start`` and on."""
@@ -179,10 +186,14 @@ class VoxCPM:
         slots.hidden[slot] = hidden[-1]  # [W]
         slots.detail[slot] = self.residual.prefill(mixed, slots.residual, slot, start)[-1]  # [W]
 
+    def _tokens(self, patches: Tensor) -> Tensor:
+        """Return what the language models see of patches ``[T, P, C]``: ``[T, W]``."""
+        return self.local(patches.to(self.device))  # [T, W]
+
     def _embedded(self, part: Part) -> Tensor:
         """Return the tokens of a part, ``[n, W]``."""
         if isinstance(part, Tensor):
-            return self.local(part.to(self.device))  # [n, W]
+            return part
         return self.embedding[torch.tensor(part).to(self.device)]  # [n, W]
 
     def _hear(self, slots: Slots, rows: Sequence[int]) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from voxcpm_openai.runtime.checkpoint import Weights
 from voxcpm_openai.runtime.model.config import ModelConfig
 from voxcpm_openai.runtime.model.linear import linear
-from voxcpm_openai.runtime.model.state import Prefix
+from voxcpm_openai.runtime.model.state import Prefix, Prompt
 from voxcpm_openai.runtime.model.voxcpm import AUDIO_START, Part, VoxCPM
 from voxcpm_openai.runtime.tokenizer import TextTokenizer
 
@@ -35,15 +35,18 @@ class VoxCPM2(VoxCPM):
     def prefix(self, reference: Tensor) -> Prefix:
         """Run a reference ``[T, P, C]`` once for all the texts that it will stand in front of."""
         alone = self.new_slots(1, len(reference) + 2)
-        self._begin(alone, 0, _around(reference), 0)
+        self._begin(alone, 0, self._around(reference), 0)
         return alone.save(0)
 
     def _parts(
-        self, ids: list[int], prompt: Tensor | None, reference: Tensor | Prefix | None
+        self, ids: list[int], prompt: Prompt | None, reference: Tensor | Prefix | None
     ) -> list[Part]:
-        parts = _around(reference) if isinstance(reference, Tensor) else []
+        parts = self._around(reference) if isinstance(reference, Tensor) else []
         parts.append([*ids, AUDIO_START])
-        return parts if prompt is None else [*parts, prompt]
+        return parts if prompt is None else [*parts, prompt.tokens]
+
+    def _around(self, reference: Tensor) -> list[Part]:
+        return [[REFERENCE_START], self._tokens(reference), [REFERENCE_END]]
 
     def _mixed(self, hidden: Tensor, heard: Tensor) -> Tensor:
         return self.fusion(torch.cat((hidden, heard), dim=-1))  # [..., W]
@@ -52,7 +55,3 @@ class VoxCPM2(VoxCPM):
         return torch.stack(
             (self.base_to_flow(hidden), self.residual_to_flow(detail)), dim=1
         )  # [B, 2, W']
-
-
-def _around(reference: Tensor) -> list[Part]:
-    return [[REFERENCE_START], reference, [REFERENCE_END]]
