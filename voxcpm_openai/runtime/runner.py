@@ -1,7 +1,7 @@
 """The runner: a VoxCPM model, its slots, and what each job in them needs.
 
-Fulfils ``runner_protocol.Runner``.  Noise is drawn from the job's own seed and nothing else, so
-that a row alone equals the row among others.
+Fulfils ``runner_protocol.Runner``.  Noise comes from the job's own seed and the number of the patch
+and nothing else, so that a row alone equals the row among others.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch import Tensor
 from voxcpm_openai.contracts import Segment, Utterance
 from voxcpm_openai.errors import InvalidRequest
 from voxcpm_openai.runtime.job import Job
+from voxcpm_openai.runtime.model.noise import Noise
 from voxcpm_openai.runtime.model.state import Prefix, Prompt
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 from voxcpm_openai.runtime.model.voxcpm2 import VoxCPM2
@@ -58,7 +59,7 @@ class Seat:
     """What a slot holds beside the model's state."""
 
     job: Job
-    noise: torch.Generator
+    seed: int
     patches: list[Tensor] = field(default_factory=list)  # each [P, C]
 
 
@@ -70,6 +71,7 @@ class ModelRunner:
         self._prompts = prompts
         self._length = length
         self._slots = model.new_slots(slots, length)
+        self._noise = Noise(model.device)
         self._seats: dict[int, Seat] = {}
 
     @property
@@ -122,19 +124,22 @@ class ModelRunner:
             prompt = job.prompt.latents
         with _device_errors():
             self._model.prefill(self._slots, slot, ids, prompt, plan.reference)
-        noise = torch.Generator().manual_seed(job.seed)
-        self._seats[slot] = Seat(job, noise)
+        self._seats[slot] = Seat(job, job.seed)
 
     def step(self, slots: Sequence[int]) -> Sequence[Patch]:
         """Advance these rows by a patch."""
         seats = [self._seats[slot] for slot in slots]
-        patch, channels = self._model.latent_shape
-        device = self._model.device
-        noise = torch.stack(
-            [torch.randn(channels, patch, generator=seat.noise) for seat in seats]
-        ).to(device, non_blocking=True)  # [B, C, P]
-        cfg = torch.tensor([seat.job.cfg for seat in seats]).to(device, non_blocking=True)  # [B]
+        frames, channels = self._model.latent_shape
+        seeds, numbers, cfg = (
+            torch.tensor(given).to(self._model.device, non_blocking=True)
+            for given in (
+                [seat.seed for seat in seats],
+                [len(seat.patches) for seat in seats],
+                [seat.job.cfg for seat in seats],
+            )
+        )  # [B] each
         with _device_errors():
+            noise = self._noise(seeds, numbers, channels, frames)  # [B, C, P]
             latents, ends = self._model.step(
                 self._slots, slots, noise, [seat.job.steps for seat in seats], cfg
             )  # [B, P, C], [B]
