@@ -17,11 +17,13 @@ from torch import Tensor
 
 from voxcpm_openai.contracts import Segment, Utterance
 from voxcpm_openai.errors import InvalidRequest
+from voxcpm_openai.runtime.graphs import Capture, Graphs
 from voxcpm_openai.runtime.job import Job
 from voxcpm_openai.runtime.model.noise import Noise
 from voxcpm_openai.runtime.model.state import Prefix, Prompt
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 from voxcpm_openai.runtime.model.voxcpm2 import VoxCPM2
+from voxcpm_openai.runtime.pieces import Made
 from voxcpm_openai.runtime.prompts import Prompts
 from voxcpm_openai.runtime.runner_protocol import DeviceError, Patch
 
@@ -64,13 +66,29 @@ class Seat:
 
 
 class ModelRunner:
-    """Runs jobs on a model.  ``slots`` rows of ``length`` positions each."""
+    """Runs jobs on a model.  ``slots`` rows of ``length`` positions each.
 
-    def __init__(self, model: VoxCPM, prompts: Prompts, *, slots: int, length: int) -> None:
+    ``capture``: run batches of a few sizes over fixed buffers, as a GPU wants them, and what to
+    make of these pieces (``graphs.CudaCapture``, or ``graphs.eagerly``).  Without it each batch is
+    as large as it is, which suits a CPU.
+    """
+
+    def __init__(
+        self,
+        model: VoxCPM,
+        prompts: Prompts,
+        *,
+        slots: int,
+        length: int,
+        capture: Capture | None = None,
+    ) -> None:
         self._model = model
         self._prompts = prompts
         self._length = length
-        self._slots = model.new_slots(slots, length)
+        self._count = slots
+        # Graphs fill up their batches with one slot that is nobody's.
+        self._slots = model.new_slots(slots + (capture is not None), length)
+        self._graphs = None if capture is None else Graphs(model, self._slots, capture)
         self._noise = Noise(model.device)
         self._seats: dict[int, Seat] = {}
 
@@ -87,7 +105,7 @@ class ModelRunner:
     @property
     def slots(self) -> int:
         """How many rows the batch may have."""
-        return self._slots.count
+        return self._count
 
     def prepare(self, utterance: Utterance, segment: Segment) -> TextPlan:
         """Read a segment: its ids, the voice's clip encoded.  Raises InvalidRequest."""
@@ -124,11 +142,25 @@ class ModelRunner:
             prompt = job.prompt.latents
         with _device_errors():
             self._model.prefill(self._slots, slot, ids, prompt, plan.reference)
+            if self._graphs is not None:
+                self._graphs.begin(slot, seed=job.seed, cfg=job.cfg, steps=job.steps)
         self._seats[slot] = Seat(job, job.seed)
 
     def step(self, slots: Sequence[int]) -> Sequence[Patch]:
         """Advance these rows by a patch."""
         seats = [self._seats[slot] for slot in slots]
+        with _device_errors():
+            if self._graphs is None:
+                latents, made = self._exactly(slots, seats)  # [B, P, C]
+            else:
+                made = self._graphs.step(slots)
+                latents = self._graphs.latents[: len(seats)].clone()  # [B, P, C]
+        for seat, row in zip(seats, latents, strict=True):
+            seat.patches.append(row)
+        return [Patch(np.array(s), end) for s, end in zip(made.samples, made.stopped, strict=True)]
+
+    def _exactly(self, slots: Sequence[int], seats: Sequence[Seat]) -> tuple[Tensor, Made]:
+        """Make a step of no more rows than there are; return their patches ``[B, P, C]`` too."""
         frames, channels = self._model.latent_shape
         seeds, numbers, cfg = (
             torch.tensor(given).to(self._model.device, non_blocking=True)
@@ -138,16 +170,12 @@ class ModelRunner:
                 [seat.job.cfg for seat in seats],
             )
         )  # [B] each
-        with _device_errors():
-            noise = self._noise(seeds, numbers, channels, frames)  # [B, C, P]
-            latents, ends = self._model.step(
-                self._slots, slots, noise, [seat.job.steps for seat in seats], cfg
-            )  # [B, P, C], [B]
-            samples = self._model.decode(self._slots, slots, latents)  # [B, patch_samples]
-            stopped, sound = ends.tolist(), samples.float().cpu().numpy()
-        for seat, row in zip(seats, latents, strict=True):
-            seat.patches.append(row)
-        return [Patch(np.array(s), end) for s, end in zip(sound, stopped, strict=True)]
+        noise = self._noise(seeds, numbers, channels, frames)  # [B, C, P]
+        latents, ends = self._model.step(
+            self._slots, slots, noise, [seat.job.steps for seat in seats], cfg
+        )  # [B, P, C], [B]
+        samples = self._model.decode(self._slots, slots, latents)  # [B, patch_samples]
+        return latents, Made(ends.tolist(), samples.cpu().numpy())
 
     def release(self, slot: int) -> None:
         """Empty a slot; its buffers are cleared by the next job that comes in."""

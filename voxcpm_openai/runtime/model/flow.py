@@ -8,7 +8,7 @@ solver's arithmetic is in float32; LocDiT itself runs in the dtype of the model.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -28,6 +28,14 @@ class Schedule:
 
     times: Tensor  # [E, W'] what LocDiT is told of the time
     strides: Tensor  # [E] how far each goes towards t = 0
+
+
+@dataclass(frozen=True)
+class Grids:
+    """The schedules of B rows, filled up to as many evaluations with strides of 0."""
+
+    times: Tensor  # [B, E, W']
+    strides: Tensor  # [B, E]
 
 
 class Flow:
@@ -69,15 +77,42 @@ class Flow:
             noise, condition, before, cfg = (
                 rows[picked] for rows in (noise, condition, before, cfg)
             )  # as they were
+        x = self._solve(
+            noise, condition, before, self._evaluations([steps[row] for row in order]), cfg
+        )  # [B, P, C]
+        if mixed:
+            x = torch.empty_like(x).index_copy_(0, picked, x)  # [B, P, C], in the caller's order
+        return x
+
+    def on_device(
+        self, noise: Tensor, condition: Tensor, before: Tensor, grids: Grids, cfg: Tensor
+    ) -> Tensor:
+        """Solve as above, from what the device knows, and nothing else.
+
+        All rows take part in all evaluations; those that need fewer stand still in the last ones.
+        """
+        evaluations = (
+            (len(noise), time, stride)
+            for time, stride in zip(grids.times.unbind(1), grids.strides.unbind(1), strict=True)
+        )
+        return self._solve(noise, condition, before, evaluations, cfg)  # [B, P, C]
+
+    def _solve(
+        self,
+        noise: Tensor,
+        condition: Tensor,
+        before: Tensor,
+        evaluations: Iterable[tuple[int, Tensor, Tensor]],
+        cfg: Tensor,
+    ) -> Tensor:
+        """``evaluations``: as ``_evaluations`` yields them; the rows that take part come first."""
         # Cloned: it is written in place below, and the noise is the caller's.
         x = noise.transpose(1, 2).clone(memory_format=torch.contiguous_format)  # [B, P, C]
         past = self.before(before.to(self.dtype))  # [B, P, W'], the same at every evaluation
         cfg = cfg[:, None, None]  # [B, 1, 1]
-        for rows, time, stride in self._evaluations([steps[row] for row in order]):
+        for rows, time, stride in evaluations:
             velocity = self._velocity(x[:rows], condition[:rows], past[:rows], time, cfg[:rows])
-            x[:rows] -= stride * velocity  # [R, P, C]
-        if mixed:
-            x = torch.empty_like(x).index_copy_(0, picked, x)  # [B, P, C], in the caller's order
+            x[:rows] -= stride[:, None, None] * velocity  # [R, P, C]
         return x
 
     def prepare(self, steps: int) -> Schedule:
@@ -87,7 +122,7 @@ class Flow:
         return self.schedules[steps]
 
     def _evaluations(self, steps: Sequence[int]) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """Yield for each evaluation: rows that take part, their times [R, W'], strides [R, 1, 1].
+        """Yield for each evaluation: rows that take part, their times [R, W'], strides [R].
 
         ``steps``: of each row, falling.
         """
@@ -96,7 +131,7 @@ class Flow:
             live = [(plan, rows) for plan, rows in groups if turn < len(plan.strides)]
             times = [plan.times[turn].expand(rows, -1) for plan, rows in live]  # [rows, W'] each
             strides = [plan.strides[turn].expand(rows) for plan, rows in live]  # [rows] each
-            yield sum(rows for _, rows in live), torch.cat(times), torch.cat(strides)[:, None, None]
+            yield sum(rows for _, rows in live), torch.cat(times), torch.cat(strides)
 
     def _velocity(
         self, x: Tensor, condition: Tensor, past: Tensor, time: Tensor, cfg: Tensor

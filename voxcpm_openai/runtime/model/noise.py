@@ -34,7 +34,9 @@ class Noise:
         ``seeds [B]``: int64 from 0 on.  ``channels`` times ``frames`` is a multiple of 4.
         """
         blocks = torch.arange(channels * frames // 4, device=seeds.device)  # [N], 4 numbers each
-        count = torch.stack(torch.broadcast_tensors(blocks, patches[:, None]))  # [2, B, N]
+        count = torch.stack(
+            (blocks.expand(len(seeds), -1), patches[:, None].expand(-1, len(blocks)))
+        )  # [2, B, N]
         counter = torch.cat((count, torch.zeros_like(count)))  # [4, B, N]
         key = torch.stack((seeds & WORD, seeds >> 32))[..., None]  # [2, B, 1]
         # Words stand for the middle of their places, so that nothing is 0.

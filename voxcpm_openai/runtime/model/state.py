@@ -49,6 +49,7 @@ class Rows:
     index: slice | Tensor  # picks the rows of any buffer [S, ...]; a slice copies nothing
     slots: Tensor  # [B] int64
     positions: Tensor  # [B] int64: where the next token of each row goes
+    after: Tensor  # [B] int64: and the one after it
     span: int  # positions to look at: those of the longest row and its next token
     mask: Tensor | None  # [B, 1, 1, span] bool: which of them each row has; None where all have all
 
@@ -132,17 +133,27 @@ class Slots:
         if min(used) + 1 < span:
             places = torch.arange(span, device=device)  # [span]
             mask = (places <= positions[:, None])[:, None, None]  # [B, 1, 1, span]
-        return Rows(self.index(slots), picked, positions, span, mask)
+        return Rows(self.index(slots), picked, positions, positions + 1, span, mask)
 
-    def keep(self, slots: Sequence[int], index: slice | Tensor, patch: Tensor) -> None:
-        """Keep the new patch ``[B, P, C]`` of each row, which the language models are to hear."""
-        self.patch[index] = patch  # [B, P, C]
+    def rows_on_device(self, index: Tensor, span: int) -> Rows:
+        """Return the rows of the slots ``index [B]`` from what the device knows, and nothing else.
+
+        None of them may be longer than ``span``, its next token included.  The last slot is a spare
+        one: it fills up a batch, more than once if need be, and never moves on.
+        """
+        positions = self.positions[index]  # [B]
+        after = positions + (index < self.count - 1)  # [B]
+        places = torch.arange(span, device=index.device)  # [span]
+        mask = (places <= positions[:, None])[:, None, None]  # [B, 1, 1, span]
+        return Rows(index, index, positions, after, span, mask)
+
+    def spoke(self, slots: Sequence[int]) -> None:
+        """Note that these have a new patch, which the language models are to hear."""
         for slot in slots:
             self.unheard[slot] = True
 
-    def advance(self, slots: Sequence[int], rows: Rows) -> None:
-        """Move each row on by one position: its patch was heard."""
-        self.positions[rows.index] = rows.positions + 1  # [B]
+    def heard(self, slots: Sequence[int]) -> None:
+        """Note that the language models heard the last patch of these: it took a position."""
         for slot in slots:
             self.used[slot] += 1
             self.unheard[slot] = False

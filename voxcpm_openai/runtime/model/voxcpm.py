@@ -10,7 +10,7 @@ after the last one, nobody needs.  So the language models hear a patch when the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ from voxcpm_openai.runtime.model.flow import Flow
 from voxcpm_openai.runtime.model.linear import linear
 from voxcpm_openai.runtime.model.lm import Stack
 from voxcpm_openai.runtime.model.local import LocalEncoder
-from voxcpm_openai.runtime.model.state import Prefix, Prompt, Slots
+from voxcpm_openai.runtime.model.state import Prefix, Prompt, Rows, Slots
 from voxcpm_openai.runtime.model.vae import Decoder, Encoder
 from voxcpm_openai.runtime.tokenizer import TextTokenizer
 
@@ -145,13 +145,42 @@ class VoxCPM:
         last one of its stream, ``[B]`` bool: upstream believes that from a fourth patch on.
         """
         if unheard := [slot for slot in rows if slots.unheard[slot]]:
-            self._hear(slots, unheard)
-        index = slots.index(rows)
+            self.hear(slots, slots.rows(unheard))
+            slots.heard(unheard)
+        made = self.speak(
+            slots,
+            slots.index(rows),
+            lambda condition, before: self.flow(noise, condition, before, steps, cfg),
+        )
+        slots.spoke(rows)
+        return made  # [B, P, C], [B]
+
+    @torch.inference_mode()
+    def hear(self, slots: Slots, at: Rows) -> None:
+        """Tell both language models the last patch of these rows; keep the states that follow.
+
+        Runs on the device alone: what the host knows of the slots is not changed.
+        """
+        heard = self.local(slots.patch[at.index])  # [B, W]
+        hidden = self._quantised(self.base.step(heard, slots.base, at))  # [B, W]
+        detail = self.residual.step(self._mixed(hidden, heard), slots.residual, at)  # [B, W]
+        slots.hidden[at.index] = hidden  # [B, W]
+        slots.detail[at.index] = detail  # [B, W]
+        slots.positions[at.index] = at.after  # [B]
+
+    @torch.inference_mode()
+    def speak(
+        self, slots: Slots, index: slice | Tensor, solve: Callable[[Tensor, Tensor], Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Make and keep the next patch of the rows that ``index`` picks, as ``step`` returns it.
+
+        ``solve``: makes patches ``[B, P, C]`` of conditions ``[B, M, W']`` and the patches before.
+        Runs on the device alone, as ``hear`` does.
+        """
         hidden, detail = slots.hidden[index], slots.detail[index]  # [B, W] each
-        condition = self._condition(hidden, detail)  # [B, M, W']
-        patch = self.flow(noise, condition, slots.patch[index], steps, cfg)  # [B, P, C]
+        patch = solve(self._condition(hidden, detail), slots.patch[index])  # [B, P, C]
         stop = self.stop_head(F.silu(self.stop_inner(hidden)))  # [B, 2]
-        slots.keep(rows, index, patch)
+        slots.patch[index] = patch  # [B, P, C]
         return patch, stop[:, 1] > stop[:, 0]  # [B, P, C], [B]
 
     @torch.inference_mode()
@@ -195,16 +224,6 @@ class VoxCPM:
         if isinstance(part, Tensor):
             return part
         return self.embedding[torch.tensor(part).to(self.device)]  # [n, W]
-
-    def _hear(self, slots: Slots, rows: Sequence[int]) -> None:
-        """Tell both language models the last patch of these rows; keep the states that follow."""
-        at = slots.rows(rows)
-        heard = self.local(slots.patch[at.index])  # [B, W]
-        hidden = self._quantised(self.base.step(heard, slots.base, at))  # [B, W]
-        detail = self.residual.step(self._mixed(hidden, heard), slots.residual, at)  # [B, W]
-        slots.hidden[at.index] = hidden  # [B, W]
-        slots.detail[at.index] = detail  # [B, W]
-        slots.advance(rows, at)
 
     def _quantised(self, x: Tensor) -> Tensor:
         """``x [..., W]`` through a bottleneck of few levels (FSQ, arXiv:2309.15505)."""
