@@ -13,9 +13,11 @@ NAME = "voxcpm"
 PACKAGES = ("torch", "safetensors", "tokenizers", "huggingface_hub")
 
 SLOTS = {"cpu": 8, "cuda": 64}
-"""Rows of a batch."""
+"""Rows of a batch; fewer on a GPU whose memory holds fewer."""
 LENGTH = 1024
 """Positions of a row: a voice's clip, the longest segment, and more speech than it can take."""
+CAPTURE_SECONDS = 30.0
+"""How long the start captures CUDA graphs; the others are captured when they are first used."""
 MAX_WAITING = 512
 """Listeners who may wait for a row."""
 MAX_WAIT = 30.0
@@ -59,7 +61,7 @@ def start(settings: Settings) -> Engine:
     """Load the checkpoint, make the slots, and speak a word."""
     import torch
 
-    from voxcpm_openai.runtime import weights
+    from voxcpm_openai.runtime import graphs, memory, weights
     from voxcpm_openai.runtime.engine import BatchedEngine
     from voxcpm_openai.runtime.loader import load_model
     from voxcpm_openai.runtime.model.voxcpm2 import VoxCPM2
@@ -75,13 +77,20 @@ def start(settings: Settings) -> Engine:
     torch.set_num_threads(settings.threads or os.cpu_count() or 1)
     folder = weights.find(settings.model)
     model = load_model(folder, device, dtype)
-    slots = SLOTS[device.partition(":")[0]]
+    length = min(LENGTH, model.config.max_length)
+    slots, capture = SLOTS[model.device.type], None
+    if model.device.type == "cuda":
+        slots = memory.slots_that_fit(model, length, slots)
+        capture = graphs.CudaCapture(model.device) if settings.cuda_graphs else graphs.eagerly
     runner = ModelRunner(
         model,
         Prompts(model, f"{folder.resolve()} {dtype}", settings.cache_folder / "prompts"),
         slots=slots,
-        length=min(LENGTH, model.config.max_length),
+        length=length,
+        capture=capture,
     )
+    if settings.cuda_graphs:
+        runner.capture(CAPTURE_SECONDS)
     second = isinstance(model, VoxCPM2)
     engine = BatchedEngine(
         runner,

@@ -129,6 +129,12 @@ class Settings:
         "Where the voxcpm engine runs: `auto`, `cpu`, `cuda` or `cuda:1`.",
         "auto",
     )
+    cuda_graphs: bool = setting(
+        fields.Boolean(),
+        "On a GPU, let the voxcpm engine replay each step as CUDA graphs; off, it runs the same "
+        "operators one by one.",
+        True,
+    )
     default_voice: str = setting(
         fields.String(validate=validate.Length(min=1)),
         "The voice of requests that name none.",

@@ -137,7 +137,7 @@ def test_a_part_runs_without_the_packages_of_the_server(tmp_path: Path) -> None:
     for row in (entry["row"] for entry in entries):
         # Refused for want of memory, and nothing else: the engine lives and speaks.
         told = (row["refused"], row["state"], row["speaks_again"])
-        assert told == ("Unavailable", "ready", True)
+        assert told == ("Overloaded", "ready", True)
     assert "slots that step" in result.stdout
     assert "as it would be" in (tmp_path / "engine.log").read_text()
 

@@ -29,7 +29,7 @@ SOLVERS = (4, 6, 9, 16, 32, 64, EVALUATIONS)
 """Evaluations of LocDiT: those of 5, 7 and 10 steps, which the presets have, and some others."""
 USUAL = 9
 """The evaluations that graphs are captured for at the start."""
-LEAST_FREE = 2 * 2**30
+LEAST_FREE = 2**30
 """Bytes of the device below which no more graphs are captured."""
 
 Run = Callable[[], None]
@@ -80,12 +80,14 @@ class Graphs:
     @torch.inference_mode()
     def prepare(self, seconds: float) -> int:
         """Capture those that are used most, for so long; return how many there are then."""
-        deadline = time.monotonic() + seconds
+        begun = time.monotonic()
         for piece in self._most_used():
-            if time.monotonic() > deadline:
+            if time.monotonic() > begun + seconds:
                 break
             self._graph(piece)
-        return len(self._captured)
+        count, took = len(self._captured), time.monotonic() - begun
+        logger.info("%d graphs are ready after %.1f s", count, took)
+        return count
 
     def _most_used(self) -> Iterator[Piece]:
         """Small batches first: they are what a newcomer finds."""

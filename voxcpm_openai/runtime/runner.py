@@ -19,6 +19,7 @@ from voxcpm_openai.contracts import Segment, Utterance
 from voxcpm_openai.errors import InvalidRequest
 from voxcpm_openai.runtime.graphs import Capture, Graphs
 from voxcpm_openai.runtime.job import Job
+from voxcpm_openai.runtime.memory import refused_without_memory
 from voxcpm_openai.runtime.model.noise import Noise
 from voxcpm_openai.runtime.model.state import Prefix, Prompt
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
@@ -92,6 +93,11 @@ class ModelRunner:
         self._noise = Noise(model.device)
         self._seats: dict[int, Seat] = {}
 
+    def capture(self, seconds: float) -> None:
+        """Before the engine starts: capture the graphs that are used most, for so long."""
+        if self._graphs is not None:
+            self._graphs.prepare(seconds)
+
     @property
     def sample_rate(self) -> int:
         """The rate of the samples, in Hz."""
@@ -116,7 +122,8 @@ class ModelRunner:
             # A segment behind the first one has that one, its text and its patches, in front.
             shares = 2 if len(utterance.segments) > 1 else 1
             return TextPlan(direction, text, ids, self._room(len(ids) * shares) // shares)
-        clip = self._prompts.get(voice.audio)
+        with _device_errors():
+            clip = self._prompts.get(voice.audio)
         if isinstance(self._model, VoxCPM2):
             ids = self._ids(direction + text)
             room = self._room(len(ids) + len(clip.latents) + 2)
@@ -226,11 +233,12 @@ def joined(before: str, after: str) -> str:
 
 @contextmanager
 def _device_errors() -> Iterator[None]:
-    """Tell a device that is lost from a request that went wrong."""
+    """Tell a device that is lost, and one that is full, from a request that went wrong."""
     try:
-        yield
+        with refused_without_memory():
+            yield
     except RuntimeError as error:
-        # After an error of the device itself every later call fails too; want of memory does not.
+        # After an error of the device itself every later call fails too.
         if "CUDA error" in str(error):
             raise DeviceError(str(error)) from error
         raise

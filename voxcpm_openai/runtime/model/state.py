@@ -86,6 +86,13 @@ class Slots:
         # Whether ``patch`` is still to be heard by the language models.
         self.unheard = [False] * slots
 
+    @property
+    def bytes(self) -> int:
+        """What the buffers take on the device."""
+        caches = (self.base.k, self.base.v, self.residual.k, self.residual.v)
+        states = (self.hidden, self.detail, self.patch, self.positions)
+        return sum(buffer.nbytes for buffer in (*caches, *states, *self.memory))
+
     def reset(self, slot: int) -> None:
         """Make the slot as new.  Only what was written is cleared: the rest is zero already."""
         for cache in (self.base, self.residual):
