@@ -7,14 +7,15 @@ part ``upstream`` needs the ``voxcpm`` package and is left out where that is not
 random, of the true sizes, made at the first need in the state's folder (13 GB); lengths are forced.
 
 - parity: the tests' tiny checkpoints, against our own float32 on the CPU; a row alone and among
-  others.  float32 must keep within 1e-4; bfloat16 is told.
-- step: VoxCPM2 and 1.5, 10 steps, guidance 2: a step by the number of rows, the first patch from
-  the text on, the split by module, Python's time, memory; beside it the goals, and the floors
-  that were computed for an H100.
+  others; CUDA graphs and the same operators one by one.  float32 must keep within 1e-4; bfloat16
+  is told.
+- step: VoxCPM2 and 1.5, 10 steps, guidance 2: a step by the number of rows and the first patch from
+  the text on, in CUDA graphs; without these the split by module and Python's time; memory; beside
+  it the goals, and the floors that were computed for an H100.
 - upstream: the package as it is on the same weights, one stream, in turn with ours.
 - engine: the whole engine, heard by many at the speed of speech, all at once or one by one.
 - memory: how many slots fit, and what a request gets when nothing is left.
-- launches: how many kernels a step has, and how long the device is busy with them.
+- launches: how many kernels a step has without graphs, and how long the device is busy with them.
 
 A part takes up to 8 minutes and then stops; what is done is kept in ``DIR/rows.jsonl``, and the
 same command goes on from there, after an interruption too, or on another machine of the kind that

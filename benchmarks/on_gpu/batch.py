@@ -34,7 +34,11 @@ class Batch:
         self._scale = bench.scale
         self._rows = range(rows)
         self._runner = ModelRunner(
-            loaded, Prompts(loaded, "random"), slots=rows, length=bench.length(loaded)
+            loaded,
+            Prompts(loaded, "random"),
+            slots=rows,
+            length=bench.length(loaded),
+            capture=bench.capture(),
         )
         self.patch_ms = self._runner.patch_seconds * 1e3
 

@@ -13,6 +13,7 @@ import torch
 
 from benchmarks import checkpoints
 from tests.runtime import tiny
+from voxcpm_openai.runtime.graphs import Capture, CudaCapture
 from voxcpm_openai.runtime.loader import load_model
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 
@@ -116,6 +117,10 @@ class Bench:
     def length(self, model: VoxCPM) -> int:
         """Return the positions of a slot."""
         return min(LENGTH, model.config.max_length)
+
+    def capture(self) -> Capture | None:
+        """Return what captures CUDA graphs, with memory of their own; None on a CPU."""
+        return CudaCapture(self.device) if self.on_gpu else None
 
     def synchronize(self) -> None:
         """Wait until the device has done all that it was given."""

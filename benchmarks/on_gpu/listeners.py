@@ -19,6 +19,7 @@ from benchmarks.on_gpu.batch import VOICE
 from benchmarks.on_gpu.bench import CFG, STEPS, Bench, Task
 from voxcpm_openai import Overloaded, Segment, Utterance
 from voxcpm_openai.runtime.engine import BatchedEngine
+from voxcpm_openai.runtime.graphs import Capture
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 from voxcpm_openai.runtime.prompts import Prompts
 from voxcpm_openai.runtime.runner import ModelRunner
@@ -26,6 +27,8 @@ from voxcpm_openai.runtime.runner_protocol import Patch
 
 LEAD = 0.5
 """Seconds of sound that a player has in hand before it takes no more."""
+CAPTURE_SECONDS = 60.0
+"""How long graphs are captured before the crowd comes."""
 ARRIVALS = ("burst", "poisson")
 
 COLUMNS = {
@@ -84,8 +87,18 @@ class Row:
 class ForcedRunner(ModelRunner):
     """Ends every job after so many patches, whatever the stop head says, and times its steps."""
 
-    def __init__(self, model: VoxCPM, *, slots: int, length: int, patches: int) -> None:
-        super().__init__(model, Prompts(model, "random"), slots=slots, length=length)
+    def __init__(
+        self,
+        model: VoxCPM,
+        *,
+        slots: int,
+        length: int,
+        patches: int,
+        capture: Capture | None = None,
+    ) -> None:
+        super().__init__(
+            model, Prompts(model, "random"), slots=slots, length=length, capture=capture
+        )
         self.begun: list[float] = []
         self.ended: list[float] = []
         self.made = 0
@@ -120,8 +133,13 @@ def measure(bench: Bench, model: str, listeners: int, arrivals: str) -> Row:
     """Let a crowd hear the engine, which has a slot for each of them."""
     loaded, scale = bench.model(model), bench.scale
     runner = ForcedRunner(
-        loaded, slots=listeners, length=bench.length(loaded), patches=scale.spoken
+        loaded,
+        slots=listeners,
+        length=bench.length(loaded),
+        patches=scale.spoken,
+        capture=bench.capture(),
     )
+    runner.capture(CAPTURE_SECONDS)
     engine = start(runner)
     try:
         warm_up(engine, listeners)

@@ -14,6 +14,7 @@ from benchmarks.checkpoints import TEXT
 from benchmarks.on_gpu.bench import CFG, STEPS, Bench, Task
 from benchmarks.on_gpu.listeners import ForcedRunner, start, utterance, warm_up
 from voxcpm_openai import RequestError
+from voxcpm_openai.runtime.memory import slot_bytes
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 
 FINEST = 16
@@ -78,16 +79,6 @@ def measure(bench: Bench, model: str) -> Row:
     )
 
 
-def slot_bytes(model: VoxCPM, length: int) -> int:
-    """Return the bytes of a slot's buffers."""
-    slots = model.new_slots(1, length)
-    caches = (slots.base, slots.residual)
-    buffers = [slots.hidden, slots.detail, slots.patch, slots.positions, *slots.memory]
-    return sum(
-        buffer.nbytes for buffer in (*buffers, *(c.k for c in caches), *(c.v for c in caches))
-    )
-
-
 def most_slots(bench: Bench, model: VoxCPM) -> int:
     """Return how many slots can be made and stepped together: doubled, then halved in between."""
     fits, fails = 0, 1
@@ -128,7 +119,13 @@ def starve(bench: Bench, model: VoxCPM) -> tuple[str, str, bool]:
 
     Returns the error's name, empty if there was none; the engine's state; whether it spoke again.
     """
-    runner = ForcedRunner(model, slots=2, length=bench.length(model), patches=bench.scale.spoken)
+    runner = ForcedRunner(
+        model,
+        slots=2,
+        length=bench.length(model),
+        patches=bench.scale.spoken,
+        capture=bench.capture(),
+    )
     engine = start(runner)
     try:
         warm_up(engine, 2)

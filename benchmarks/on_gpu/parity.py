@@ -20,6 +20,7 @@ from benchmarks.on_gpu.bench import Bench, Task
 from tests.runtime import tiny
 from tests.runtime.clips import clip
 from tests.runtime.streams import Heard, Stream, alone, run
+from voxcpm_openai.runtime.graphs import Capture, Graphs, eagerly
 from voxcpm_openai.runtime.loader import load_model
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 
@@ -65,13 +66,14 @@ class Row:
 
 
 def tasks(bench: Bench) -> Iterator[Task]:
-    """All kinds, what each can be given, both dtypes; then a row alone and among others."""
+    """All kinds, what each can be given, both dtypes; a row alone and among others; graphs."""
     for dtype in ("float32", "bfloat16"):
         for kind in tiny.KINDS:
             for mode in SECOND_MODES if kind == "voxcpm2" else MODES:
                 measure = partial(against_cpu, bench, kind, mode, dtype)
                 yield Task(f"{kind}, {mode}, {dtype}", measure)
             yield Task(f"{kind}, among others, {dtype}", partial(among_others, bench, kind, dtype))
+            yield Task(f"{kind}, graphs, {dtype}", partial(graphs_and_twins, bench, kind, dtype))
 
 
 def against_cpu(bench: Bench, kind: str, mode: str, dtype: str) -> Row:
@@ -92,17 +94,47 @@ def among_others(bench: Bench, kind: str, dtype: str) -> Row:
     """Speak several streams side by side on the device, and each by itself."""
     with _exact(bench), tempfile.TemporaryDirectory() as scratch:
         model = load_model(tiny.make(Path(scratch) / kind, kind), str(bench.device), dtype)
-        prompt, _ = _clips(model, "prompt")
-        first = Stream(TEXT, PATCHES)
-        streams = {
-            0: first,
-            1: replace(first, text="x", steps=5, cfg=1.0, seed=2, patches=PATCHES - 2),
-            2: replace(first, text="a longer text, on and on", seed=3, prompt=prompt),
-            3: replace(first, text="语音合成", steps=7, cfg=3.0, seed=4),
-        }
+        streams = _streams(model)
         together = run(model, model.new_slots(len(streams), 200), streams)
         pairs = [(together[slot], alone(model, stream)) for slot, stream in streams.items()]
     return _row(kind, "among others", dtype, pairs, None)
+
+
+def graphs_and_twins(bench: Bench, kind: str, dtype: str) -> Row:
+    """Replay graphs of three rows filled up to four, and run their twins operator by operator."""
+    with _exact(bench), tempfile.TemporaryDirectory() as scratch:
+        model = load_model(tiny.make(Path(scratch) / kind, kind), str(bench.device), dtype)
+        replayed, twin = (_stepped(model, how) for how in (bench.capture() or eagerly, eagerly))
+    return _row(kind, "graphs", dtype, [(replayed, twin)], None)
+
+
+def _stepped(model: VoxCPM, capture: Capture) -> Heard:
+    """Return what came of all rows together: ``latents [T, B, P, C]`` and the like."""
+    streams = dict(list(_streams(model).items())[:3])
+    slots = model.new_slots(5, 200)  # one more row than three, and the spare one
+    graphs = Graphs(model, slots, capture)
+    for slot, stream in streams.items():
+        stream.begin(model, slots, slot)
+        graphs.begin(slot, seed=stream.seed, cfg=stream.cfg, steps=stream.steps)
+    latents, samples, stops = [], [], []
+    for _ in range(PATCHES):
+        made = graphs.step(list(streams))
+        latents.append(graphs.latents[: len(streams)].clone())  # [B, P, C]
+        samples.append(torch.tensor(made.samples))  # [B, N]
+        stops += made.stopped
+    return Heard(torch.stack(latents), stops, torch.stack(samples))
+
+
+def _streams(model: VoxCPM) -> dict[int, Stream]:
+    """Streams that differ in everything."""
+    prompt, _ = _clips(model, "prompt")
+    first = Stream(TEXT, PATCHES)
+    return {
+        0: first,
+        1: replace(first, text="x", steps=5, cfg=1.0, seed=2, patches=PATCHES - 2),
+        2: replace(first, text="a longer text, on and on", seed=3, prompt=prompt),
+        3: replace(first, text="语音合成", steps=7, cfg=3.0, seed=4),
+    }
 
 
 def _clips(model: VoxCPM, mode: str) -> tuple[Tensor | None, Tensor | None]:

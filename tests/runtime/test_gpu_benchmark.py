@@ -19,6 +19,7 @@ from benchmarks.on_gpu import launches, listeners, memory, parity, steps, upstre
 from benchmarks.on_gpu.bench import TINY, Bench, Task
 from benchmarks.on_gpu.ledger import Ledger
 from benchmarks.on_gpu.machine import Machine
+from tests.runtime.tape import Recorder
 from voxcpm_openai import Chunk, Unavailable
 
 ROOT = Path(__file__).parent.parent.parent
@@ -180,6 +181,14 @@ def test_a_row_among_others_keeps_to_the_bar_and_other_dtypes_have_none(bench: B
     row = parity.among_others(bench, "voxcpm15", "bfloat16")
     assert row.within_bar is None
     assert row.relative < 0.2
+
+
+def test_graphs_keep_to_the_bar(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder()
+    monkeypatch.setattr(bench, "capture", lambda: recorder)
+    assert parity.graphs_and_twins(bench, "voxcpm2", "float32").within_bar
+    assert recorder.captured == 2
+    assert recorder.replayed == 2 * parity.PATCHES - 1, "nothing is to be heard before the first"
 
 
 def test_a_step_is_measured_whole_and_in_its_parts(bench: Bench) -> None:
