@@ -2,7 +2,7 @@
 
 What Python decided while they were noted stays so, and every tensor stays where it was.  What would
 break the capture of a graph, or make it wrong, is an error: reading a number from the device, and
-making a tensor of numbers that the host has.
+making a tensor on the host.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ READING = {
     torch.tensor, torch.as_tensor, torch.from_numpy, torch.allclose, torch.equal,
 }  # fmt: skip
 
+FACTORIES = {torch.arange, torch.zeros, torch.ones, torch.full, torch.empty, torch.linspace}
+
 
 class HostError(AssertionError):
     """A piece asked the host, or was told by it."""
@@ -43,7 +45,8 @@ class _NoHost(TorchFunctionMode):
         moved = function is torch.Tensor.to and any(
             isinstance(argument, torch.device | str) for argument in (*args[1:], *kwargs.values())
         )
-        if function in READING or moved:
+        elsewhere = function in FACTORIES and kwargs.get("device") is None
+        if function in READING or moved or elsewhere:
             raise HostError(function.__name__)
         return function(*args, **kwargs)
 

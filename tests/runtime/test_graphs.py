@@ -249,6 +249,7 @@ def test_more_steps_than_the_solver_may_have_are_refused(model: Kinds) -> None:
         lambda x: x + torch.tensor([1.0]),
         lambda x: x.to("cpu"),
         lambda x: x.cpu(),
+        lambda x: x + torch.arange(3),
     ],
 )
 def test_the_stand_in_lets_nothing_ask_the_host(asks: Callable[[torch.Tensor], object]) -> None:
