@@ -23,3 +23,19 @@ def test_the_server_benchmark_starts_a_server_and_writes_its_rows(tmp_path: Path
     assert all(row["faults"] == {} and row["first_byte"]["p50"] > 0 for row in levels)
     assert set(cost["first_byte_p50"]) == {"http", "engine"}
     assert "the HTTP layer adds" in result.stdout
+
+
+def test_the_loop_benchmark_measures_three_scenes(tmp_path: Path) -> None:
+    rows_file = tmp_path / "rows.json"
+    result = subprocess.run(
+        [sys.executable, "benchmarks/loop.py", "--listeners", "1,3", "--turns", "20",
+         "--json", str(rows_file)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    rows = json.loads(rows_file.read_text())
+    assert [(row["scene"], row["listeners"]) for row in rows] == [
+        (scene, count) for scene in ("fast", "played", "texts") for count in (1, 3)
+    ]
+    assert all(row["turn"] > 0 and row["edges"] > 0 and row["first_chunk"] >= 1 for row in rows)
+    assert all(scene in result.stdout for scene in ("fast", "played", "texts"))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
-import numpy.typing as npt
 
 from voxcpm_openai.contracts import Samples
 
-QUIET = 10 ** (-50 / 20)
-"""A block of 10 ms whose root mean square is not above this is silence."""
+QUIET = 10 ** (-50 / 10)
+"""A block of 10 ms whose mean square is not above this, -50 dB, is silence."""
 EDGE = 0.03
 """Seconds of silence that stay before the first sound, and at least after the last."""
 NOTHING: Samples = np.zeros(0, np.float32)
@@ -42,8 +43,11 @@ class Edges:
         return self._silent / self._rate
 
     def feed(self, samples: Samples) -> Samples:
-        """Take samples; return what is to be heard now, possibly nothing."""
-        samples = np.concatenate([self._rest, samples])
+        """Take samples; return what is to be heard now, possibly nothing.
+
+        That is a view of them as far as it can be: a copy would cost more than all the rest.
+        """
+        samples = _joined(self._rest, samples)
         whole = len(samples) - len(samples) % self._block
         self._rest = samples[whole:]
         return self._sort(samples[:whole])
@@ -54,27 +58,29 @@ class Edges:
         last = self._sort(rest)
         if not self.spoken:
             return NOTHING
-        missing = np.zeros(max(0, self._pause - self._gone), np.float32)
-        return np.concatenate([last, missing])
+        return _joined(last, np.zeros(max(0, self._pause - self._gone), np.float32))
 
     def _sort(self, samples: Samples) -> Samples:
         """Take whole blocks, or less than one; return what is to be heard now."""
-        loud = np.flatnonzero(_levels(samples, self._block) > QUIET)
-        if not len(loud):
+        blocks = range(0, len(samples), self._block)
+        last = self._loud(samples, blocks[::-1])  # mostly the very last: the rest is not looked at
+        if last is None:
             return self._wait(samples)
-        start = loud[0] * self._block
-        end = (loud[-1] + 1) * self._block
-        before = np.concatenate([self._held, samples[:start]])
+        end = len(self._held) + min(last + self._block, len(samples))
+        begin = 0
         if not self.spoken:
-            before = before[-self._lead :]
+            first = self._loud(samples, blocks) or 0
+            begin = max(0, len(self._held) + first - self._lead)
+        samples = _joined(self._held, samples)
+        gone = min(end + self._longest, len(samples))
+        self._held, self._gone, self._silent = samples[gone:], gone - end, len(samples) - end
         self.spoken = True
-        self._held, self._gone, self._silent = NOTHING, 0, 0
-        return np.concatenate([before, samples[start:end], self._wait(samples[end:])])
+        return samples[begin:gone]
 
     def _wait(self, silence: Samples) -> Samples:
         """Take silence; return what of it may go out although nothing may follow."""
         self._silent += len(silence)
-        held = np.concatenate([self._held, silence])
+        held = _joined(self._held, silence)
         if not self.spoken:
             self._held = held[-self._lead :]
             return NOTHING
@@ -83,11 +89,17 @@ class Edges:
         self._gone += len(held) - len(self._held)
         return held[:room]
 
+    def _loud(self, samples: Samples, blocks: Iterable[int]) -> int | None:
+        """Return where the first of these blocks begins that is not silent, or None."""
+        for begin in blocks:
+            block = samples[begin : begin + self._block]
+            if block @ block > QUIET * len(block):
+                return begin
+        return None
 
-def _levels(samples: Samples, block: int) -> npt.NDArray[np.float32]:
-    """Return the root mean square of each block, shape ``(blocks,)``."""
-    if not len(samples):
-        return NOTHING
-    blocks = samples.reshape(-1, min(block, len(samples)))  # (blocks, samples)
-    levels: npt.NDArray[np.float32] = np.sqrt(np.mean(blocks**2, axis=1))
-    return levels
+
+def _joined(before: Samples, after: Samples) -> Samples:
+    """Return both as one array: one of them itself where the other is empty."""
+    if not len(before):
+        return after
+    return np.concatenate([before, after]) if len(after) else before

@@ -6,7 +6,6 @@ import enum
 import math
 import random
 import unicodedata
-from collections import deque
 from dataclasses import dataclass
 from typing import Protocol, Self
 
@@ -121,7 +120,7 @@ class Job:
     def _begin(self) -> None:
         self.patches = 0
         self._edges = Edges(self._rate, self._segment.pause)
-        self._ready: deque[Samples] = deque()
+        self._ready: list[Samples] = []
         self._held = 0  # samples in _ready
 
     @property
@@ -167,8 +166,7 @@ class Job:
 
     def take(self) -> list[Samples]:
         """Hand out what is ready: from now on this segment is heard."""
-        pieces = list(self._ready)
-        self._ready.clear()
+        pieces, self._ready = self._ready, []
         self._heard += self._held
         self._held = 0
         return pieces

@@ -8,6 +8,8 @@ from __future__ import annotations
 import heapq
 import math
 from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from voxcpm_openai.errors import Overloaded
@@ -30,7 +32,8 @@ class Scheduler:
 
     Deadlines decide: a job is due when its listener runs dry (``Stream.dues``).  A deadline moves
     only when sound is handed out, and newcomers' lie behind it, so that nobody starves.  ``live``
-    maps slots to rows; ``ended`` counts the jobs that were done, failed and cancelled.
+    maps slots to rows; ``waiting`` counts the jobs without a slot, segments that nobody listens to
+    yet among them, ``ended`` those that were done, failed and cancelled.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class Scheduler:
         """
         self.live: dict[int, Row] = {}
         self.ended: Counter[State] = Counter()
+        self.waiting = 0
         self.turn_seconds = 0.0
         self._rows_per_step = rows_per_step
         self._max_waiting = max_waiting
@@ -56,15 +60,11 @@ class Scheduler:
         """All streams that are not ended, in order of arrival."""
         return tuple(self._streams)
 
-    @property
-    def waiting(self) -> int:
-        """How many jobs wait, segments that nobody listens to yet among them."""
-        return sum(job.state is State.WAITING for s in self._streams for job in s.jobs)
-
     def join(self, stream: Stream) -> None:
         """Take a new stream, whose jobs wait.  Raises Overloaded."""
         self.check_room()
         self._streams[stream] = None
+        self.waiting += len(stream.jobs)
 
     def check_room(self) -> None:
         """Raise Overloaded where a newcomer would wait too long, or with too many."""
@@ -100,6 +100,8 @@ class Scheduler:
         Those that a listener waits for come first.  Others join one at a time and alone: reading
         their text would hold up the sound of the rest.
         """
+        if not self.waiting:
+            return []
         heads = self._waiting_heads()
         heads.sort(key=lambda stream: stream.dry_at)
         if heads or len(self._free) <= self._kept:
@@ -107,8 +109,8 @@ class Scheduler:
         ready = [
             (due, number, stream, job)
             for number, stream in enumerate(self._streams)
-            for job, due in stream.dues()
-            if job.state is State.WAITING and (job.after is None or job.after.state is State.DONE)
+            for job, due in _first(1, State.WAITING, stream)
+            if job.after is None or job.after.state is State.DONE
         ]
         if not ready:
             return []
@@ -119,17 +121,18 @@ class Scheduler:
         """Return the slots to step now, in order: all, or the ``rows_per_step`` due first."""
         if len(self.live) <= self._rows_per_step:
             return sorted(self.live)
-        dues = {job: due for stream in self._streams for job, due in stream.dues()}
-        first = heapq.nsmallest(
-            self._rows_per_step, self.live, key=lambda slot: dues[self.live[slot].job]
+        rows = Counter(row.stream for row in self.live.values())
+        dues = dict(
+            entry for stream, count in rows.items() for entry in _first(count, State.LIVE, stream)
         )
-        return sorted(first)
+        first = sorted(self.live, key=lambda slot: dues[self.live[slot].job])
+        return sorted(first[: self._rows_per_step])
 
     def vacate(self, slot: int, state: State) -> None:
         """Take a job out of its slot: it is DONE, or WAITING to be made again."""
         job = self.live.pop(slot).job
         heapq.heappush(self._free, slot)
-        self._settle(job, state)
+        self._move(job, state)
 
     def leave(self, stream: Stream, state: State) -> list[int]:
         """Drop a stream; jobs that are not done end as ``state``.  Return the slots they had."""
@@ -138,24 +141,30 @@ class Scheduler:
             self.vacate(slot, state)
         for job in stream.jobs:
             if job.state is State.WAITING:
-                self._settle(job, state)
+                self._move(job, state)
         self._streams.pop(stream, None)
         return slots
 
-    def _settle(self, job: Job, state: State) -> None:
+    def _move(self, job: Job, state: State) -> None:
+        self.waiting += (state is State.WAITING) - (job.state is State.WAITING)
         job.state = state
-        if state is not State.WAITING:
+        if state not in (State.WAITING, State.LIVE):
             self.ended[state] += 1
 
     def _place(self, stream: Stream, job: Job) -> tuple[int, Row]:
         slot = heapq.heappop(self._free)
         row = self.live[slot] = Row(stream, job)
-        job.state = State.LIVE
+        self._move(job, State.LIVE)
         return slot, row
 
     def _waiting_heads(self) -> list[Stream]:
         """Return the streams whose listener waits for a job that has no slot."""
         return [stream for stream in self._streams if stream.head.state is State.WAITING]
+
+
+def _first(count: int, state: State, stream: Stream) -> Iterator[tuple[Job, float]]:
+    """Return the first jobs of a stream in a state, and when they are due: none after is sooner."""
+    return islice(((job, due) for job, due in stream.dues() if job.state is state), count)
 
 
 def smoothed(old: float, new: float) -> float:

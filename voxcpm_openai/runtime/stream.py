@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
-import threading
-from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
+from queue import Empty, SimpleQueue
 from typing import Self
 
 from voxcpm_openai.contracts import Chunk, Usage
 from voxcpm_openai.runtime.job import Job, State
+
+End = Exception | type[StopIteration]
+"""What ``next()`` raises at last."""
 
 
 class Stream:
@@ -25,10 +28,9 @@ class Stream:
         self.dry_at = arrived
         self._rate = rate
         self._turn = 0  # the index of the job that is being heard
-        self._chunks: deque[Chunk] = deque()
         self._closed = False
-        self._error: Exception | None = None
-        self._changed = threading.Condition()  # guards the three above, and _turn
+        self._way: SimpleQueue[Chunk | End] = SimpleQueue()  # all that both threads change
+        self._end: End | None = None  # the first that came this way
 
     # For the listener
 
@@ -43,22 +45,21 @@ class Stream:
 
     def __next__(self) -> Chunk:
         """Wait for the next chunk; what came before an error is heard before it is raised."""
-        with self._changed:
-            self._changed.wait_for(
-                lambda: self._closed or self._chunks or self._error or self.ended
-            )
-            if self._chunks:
-                return self._chunks.popleft()
-            if self._error is not None and not self._closed:
-                raise self._error
-            raise StopIteration
+        came = self._end or self._way.get()
+        if isinstance(came, Chunk):
+            if self._closed:
+                raise StopIteration
+            return came
+        self._end = came
+        raise StopIteration if self._closed else came
 
     def close(self) -> None:
-        """Cancel; the jobs leave the batch before its next step."""
-        with self._changed:
-            self._closed = True
-            self._chunks.clear()
-            self._changed.notify_all()
+        """Cancel; the jobs leave the batch before its next step, and what is unheard is dropped."""
+        self._closed = True
+        with suppress(Empty):
+            while True:
+                self._way.get_nowait()
+        self._way.put(StopIteration)  # which wakes who waits
 
     # For the engine's thread
 
@@ -84,27 +85,24 @@ class Stream:
         the job, and what is ready of the job itself.
         """
         due = self.dry_at
-        for job in itertools.islice(self.jobs, self._turn, None):
+        for job in islice(self.jobs, self._turn, None):
             yield job, due + job.held
             due += job.left
 
     def flow(self, now: float) -> None:
         """Hand out all that it is time for; ``now`` on the engine's clock."""
-        with self._changed:
-            while not self.ended:
-                job = self.head
-                for samples in job.take():
-                    # A listener who ran dry plays on from now.
-                    self.dry_at = max(self.dry_at, now) + len(samples) / self._rate
-                    if not self._closed:
-                        self._chunks.append(Chunk(samples, job.index))
-                if job.state is not State.DONE:
-                    break
-                self._turn += 1
-            self._changed.notify_all()
+        while not self.ended:
+            job = self.head
+            for samples in job.take():
+                # A listener who ran dry plays on from now.
+                self.dry_at = max(self.dry_at, now) + len(samples) / self._rate
+                if not self._closed:
+                    self._way.put(Chunk(samples, job.index))
+            if job.state is not State.DONE:
+                return
+            self._turn += 1
+        self._way.put(StopIteration)
 
     def fail(self, error: Exception) -> None:
         """End with an error, which ``next()`` raises.  The first one stays."""
-        with self._changed:
-            self._error = self._error or error
-            self._changed.notify_all()
+        self._way.put(error)
