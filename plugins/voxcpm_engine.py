@@ -6,8 +6,13 @@ import importlib.util
 import os
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from voxcpm_openai import Engine, EngineSpec, Preset, Segment, Settings, Utterance, Voice, hookimpl
+
+if TYPE_CHECKING:
+    from voxcpm_openai.runtime.graphs import Capture
+    from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 
 NAME = "voxcpm"
 PACKAGES = ("torch", "safetensors", "tokenizers", "huggingface_hub")
@@ -61,7 +66,7 @@ def start(settings: Settings) -> Engine:
     """Load the checkpoint, make the slots, and speak a word."""
     import torch
 
-    from voxcpm_openai.runtime import graphs, memory, weights
+    from voxcpm_openai.runtime import weights
     from voxcpm_openai.runtime.engine import BatchedEngine
     from voxcpm_openai.runtime.loader import load_model
     from voxcpm_openai.runtime.model.voxcpm2 import VoxCPM2
@@ -78,10 +83,7 @@ def start(settings: Settings) -> Engine:
     folder = weights.find(settings.model)
     model = load_model(folder, device, dtype)
     length = min(LENGTH, model.config.max_length)
-    slots, capture = SLOTS[model.device.type], None
-    if model.device.type == "cuda":
-        slots = memory.slots_that_fit(model, length, slots)
-        capture = graphs.CudaCapture(model.device) if settings.cuda_graphs else graphs.eagerly
+    slots, capture = _batch(model, length, settings)
     runner = ModelRunner(
         model,
         Prompts(model, f"{folder.resolve()} {dtype}", settings.cache_folder / "prompts"),
@@ -106,6 +108,17 @@ def start(settings: Settings) -> Engine:
     with closing(engine.speak(Utterance((Segment("Hi."),), Voice("", "")))) as stream:
         next(stream)
     return engine
+
+
+def _batch(model: VoxCPM, length: int, settings: Settings) -> tuple[int, Capture | None]:
+    """Return how many rows of so many positions there are, and how a GPU steps them."""
+    from voxcpm_openai.runtime import graphs, memory
+
+    slots = SLOTS[model.device.type]
+    if model.device.type != "cuda":
+        return slots, None
+    slots = memory.slots_that_fit(model, length, slots)
+    return slots, graphs.CudaCapture(model.device) if settings.cuda_graphs else graphs.eagerly
 
 
 def _cpu_multiplies_bfloat16() -> bool:

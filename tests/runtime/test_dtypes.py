@@ -1,4 +1,4 @@
-"""What ``VOXCPM_DTYPE`` makes the engine calculate in."""
+"""What ``VOXCPM_DTYPE`` and ``VOXCPM_CUDA_GRAPHS`` make the engine calculate in, and how."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import importlib.util
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
+import torch
 
 from voxcpm_openai import Segment, Settings, Utterance, Voice
 from voxcpm_openai.errors import StartError
+from voxcpm_openai.runtime import graphs, memory
 from voxcpm_openai.runtime.model import linear
 
 PLUGIN = Path(__file__).parents[2] / "plugins" / "voxcpm_engine.py"
@@ -30,6 +32,18 @@ def _plugin() -> ModuleType:
 @pytest.fixture(name="folder")
 def _folder(checkpoint: Callable[[str], Path]) -> str:
     return str(checkpoint("voxcpm15"))
+
+
+@pytest.mark.parametrize(("wanted", "way"), [(True, "captured"), (False, graphs.eagerly)])
+def test_a_gpu_replays_graphs_unless_told_not_to(
+    plugin: ModuleType, monkeypatch: pytest.MonkeyPatch, wanted: bool, way: object
+) -> None:
+    monkeypatch.setattr(graphs, "CudaCapture", lambda _: "captured")
+    monkeypatch.setattr(memory, "slots_that_fit", lambda _, length, most: most - length)
+    on_gpu = SimpleNamespace(device=torch.device("cuda", 0))
+    assert plugin._batch(on_gpu, 5, Settings(cuda_graphs=wanted)) == (64 - 5, way)
+    on_cpu = SimpleNamespace(device=torch.device("cpu"))
+    assert plugin._batch(on_cpu, 5, Settings(cuda_graphs=wanted)) == (8, None)
 
 
 def started(plugin: ModuleType, **settings: object) -> str:
