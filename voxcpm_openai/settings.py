@@ -132,8 +132,8 @@ class Settings:
     cuda_graphs: bool = setting(
         fields.Boolean(),
         "On a GPU, let the voxcpm engine replay each step as CUDA graphs; off, it runs the same "
-        "operators one by one.",
-        True,
+        "operators one by one. Off until it has been measured on a GPU.",
+        False,
     )
     default_voice: str = setting(
         fields.String(validate=validate.Length(min=1)),
