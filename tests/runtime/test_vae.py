@@ -64,3 +64,15 @@ def test_decoding_equals_upstreams_and_a_stream_the_whole(
     torch.testing.assert_close(whole, expected, atol=1e-5, rtol=0)
     torch.testing.assert_close(torch.cat(parts), whole, atol=1e-5, rtol=0)
     torch.testing.assert_close(late, parts[-2], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("kind", tiny.KINDS)
+def test_a_clip_encoded_in_blocks_equals_the_clip_at_once(
+    model: Callable[[str], VoxCPM], kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = model(kind)
+    samples = clip(1.0, ours.encoder_rate)  # [N]
+    monkeypatch.setattr(ours.encoder, "block", 10**9)
+    whole = ours.encode(samples)  # [T, P, C]
+    monkeypatch.setattr(ours.encoder, "block", ours.config.vae.frame_in)
+    torch.testing.assert_close(ours.encode(samples), whole, atol=1e-5, rtol=0)

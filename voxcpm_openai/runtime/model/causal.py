@@ -1,8 +1,8 @@
 """The pieces of the audio VAE: causal convolutions that remember, and what stands between them.
 
-A causal network needs of the past only the last few inputs of each convolution.  A piece asks for
-them where it needs them, and so does not know whether it sees a clip from its start (``Silence``)
-or the next samples of some streams (``Memory``).  Weight norm is folded in when loading.
+A causal network needs of the past only the last few inputs of each convolution, which are silence
+at the start.  A piece asks for them where it needs them (``Past``), so that it makes no difference
+how long the parts are in which it sees a clip or a stream.  Weight norm is folded in when loading.
 """
 
 from __future__ import annotations
@@ -28,22 +28,7 @@ class Place:
     past: int  # inputs that it looks back
 
 
-class Past(Protocol):
-    """What came before the samples at hand."""
-
-    def extend(self, place: Place, x: Tensor) -> Tensor:
-        """Put the last ``past`` inputs of the place before ``x [B, I, T]``."""
-
-
-class Silence:
-    """Nothing came before: a clip from its start."""
-
-    def extend(self, place: Place, x: Tensor) -> Tensor:
-        """Put zeros before ``x [B, I, T]``."""
-        return F.pad(x, (place.past, 0))  # [B, I, past + T]
-
-
-class Memory:
+class Past:
     """What came before in each of the rows that go on together."""
 
     def __init__(self, buffers: Sequence[Tensor], rows: slice | Tensor) -> None:

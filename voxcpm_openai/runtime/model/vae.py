@@ -18,11 +18,10 @@ from voxcpm_openai.runtime.model.causal import (
     Around,
     Chain,
     Conv,
-    Memory,
     Mix,
+    Past,
     Piece,
     Place,
-    Silence,
     Snake,
     Upsample,
 )
@@ -30,6 +29,9 @@ from voxcpm_openai.runtime.model.config import VaeConfig
 
 DILATIONS = (1, 3, 9)  # of the three residual units of each block
 WIDTH = 7  # of the filters that do not change the rate
+BLOCK = 48
+"""Frames of a clip that are encoded at a time, two seconds: what lies between the layers stays in a
+CPU's cache, which makes it two and a half times as fast as a clip of 7 s at once."""
 
 
 class Encoder:
@@ -55,12 +57,19 @@ class Encoder:
         mean = weights.under("encoder.fc_mu")
         pieces.append(Conv(mean, build.place(channels, 2), config.latent, channels, 3))
         self.chain = Chain(pieces)
+        self.places = build.places
+        self.block = BLOCK * config.frame_in
         self.device = weights.device
 
     def __call__(self, samples: Tensor) -> Tensor:
         """``samples [N]``, a whole number of frames, to ``[C, frames]``."""
+        buffers = [
+            torch.zeros(1, place.channels, place.past, device=self.device) for place in self.places
+        ]  # [1, channels, past] each
+        past = Past(buffers, slice(None))
         x = samples.to(self.device, torch.float32)[None, None]  # [1, 1, N]
-        return self.chain(x, Silence())[0]  # [C, frames]
+        frames = [self.chain(part, past) for part in torch.split(x, self.block, dim=-1)]
+        return torch.cat(frames, dim=-1)[0]  # [C, frames]
 
 
 class Decoder:
@@ -94,7 +103,7 @@ class Decoder:
 
         ``buffers``: ``[S, channels, past]`` for each of ``memory``; they are written.
         """
-        return torch.tanh(self.chain(frames, Memory(buffers, rows))[:, 0])  # [B, samples]
+        return torch.tanh(self.chain(frames, Past(buffers, rows))[:, 0])  # [B, samples]
 
 
 class _Builder:
