@@ -28,7 +28,7 @@ import json
 import sys
 import threading
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -44,7 +44,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # for the tests' runner
 
-from tests.batched import CLONE, MockRunner
+from tests.batched import CLONE, MockRunner, words_of
 from voxcpm_openai import AudioStream, Samples, Segment, Utterance
 from voxcpm_openai.runtime.edges import Edges
 from voxcpm_openai.runtime.engine import BatchedEngine
@@ -131,7 +131,7 @@ class Instant(MockRunner):
     def _patch(self, slot: int) -> Patch:
         self.made[slot] += 1
         samples = self._patches[(slot * 7 + self.made[slot]) % len(self._patches)]
-        length = self.live[slot].plan.words["length"]  # type: ignore[attr-defined]
+        length = words_of(self.live[slot])["length"]
         return Patch(samples.copy(), self.made[slot] >= length)
 
 
@@ -182,7 +182,7 @@ def cost(scene: str, listeners: int, turns: int) -> float:
 
 def parts(scene: str, listeners: int, turns: int) -> Mapping[str, float]:
     """Return the microseconds of a turn by part."""
-    spent: Counter[str] = Counter()
+    spent = defaultdict[str, float](float)
     with ExitStack() as stack:
         for name, places in PARTS.items():
             for owner, method in places:
@@ -193,13 +193,13 @@ def parts(scene: str, listeners: int, turns: int) -> Mapping[str, float]:
         return {name: spent[name] / turns * 1e6 for name in PARTS}
 
 
-def _timed(method: Callable[..., Any], name: str, spent: Counter[str]) -> Callable[..., Any]:
+def _timed(method: Callable[..., Any], name: str, spent: dict[str, float]) -> Callable[..., Any]:
     def timed(*arguments: Any) -> Any:
         begun = time.thread_time()
         try:
             return method(*arguments)
         finally:
-            spent[name] += time.thread_time() - begun  # type: ignore[assignment]
+            spent[name] += time.thread_time() - begun
 
     return timed
 

@@ -45,6 +45,12 @@ class Script:
         return self.words.get("room", 1_000)
 
 
+def words_of(job: Job) -> Mapping[str, int]:
+    """What a job's text asks for."""
+    assert isinstance(job.plan, Script)
+    return job.plan.words
+
+
 class MockRunner:
     """Speaks so many patches as ``length:n`` says.
 
@@ -124,7 +130,7 @@ class MockRunner:
     def _patch(self, slot: int) -> Patch:
         job, number = self.live[slot], self.made[slot]
         self.made[slot] += 1
-        words = job.plan.words  # type: ignore[attr-defined]
+        words = words_of(job)
         first = job.retries == RETRIES
         samples = noise(job.seed, number)
         if "dead" in words and first:
@@ -133,10 +139,10 @@ class MockRunner:
         return Patch(samples, number + 1 >= words["length"] and not endless)
 
     def _now(self, slot: int, word: str) -> bool:
-        return self.live[slot].plan.words.get(word) == self.made[slot]  # type: ignore[attr-defined]
+        return words_of(self.live[slot]).get(word) == self.made[slot]
 
     def _raise(self, job: Job, word: str, error: type[Exception]) -> None:
-        if word in job.plan.words:  # type: ignore[attr-defined]
+        if word in words_of(job):
             raise error(word)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from statistics import median
 from typing import Any
@@ -64,7 +64,7 @@ class Inside:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Row(Inside):
     """A number of rows.  Milliseconds; medians.
 
     ``first_ms``: until all of them have their first patch, from the text on, when they come
@@ -81,13 +81,6 @@ class Row:
     audio_per_second: float
     first_ms: float
     peak_gib: float | None
-    host_ms: float
-    base_ms: float
-    residual_ms: float
-    encoder_ms: float
-    dit_ms: float
-    vae_ms: float
-    rest_ms: float
 
 
 def tasks(bench: Bench) -> Iterator[Task]:
@@ -109,7 +102,6 @@ def measure(bench: Bench, model: str, rows: int) -> Row:
     del batch  # its slots would stand beside those below
     step_ms = median(run.patch for run in runs)
     true = bench.scale.size == "true"
-    look = inside(bench, bench.model(model), rows)
     return Row(
         model=model,
         rows=rows,
@@ -121,13 +113,7 @@ def measure(bench: Bench, model: str, rows: int) -> Row:
         audio_per_second=rows * patch_ms / step_ms,
         first_ms=median(run.first for run in runs),
         peak_gib=peak,
-        host_ms=look.host_ms,
-        base_ms=look.base_ms,
-        residual_ms=look.residual_ms,
-        encoder_ms=look.encoder_ms,
-        dit_ms=look.dit_ms,
-        vae_ms=look.vae_ms,
-        rest_ms=look.rest_ms,
+        **asdict(inside(bench, bench.model(model), rows)),
     )
 
 

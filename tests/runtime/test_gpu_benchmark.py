@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -50,7 +51,7 @@ class Errands:
 
     def tasks(self, _: Bench) -> Iterator[Task]:
         for label in ("one", "two", "three"):
-            yield Task(label, lambda label=label: self.measure(label))  # type: ignore[misc]
+            yield Task(label, partial(self.measure, label))
 
     def measure(self, label: str) -> Row:
         if label in self.faults:
