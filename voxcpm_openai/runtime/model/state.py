@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -44,14 +45,34 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Rows:
-    """The slots of one batch, in the order of its rows, and where each stands."""
+    """The rows that the language models run together, one token each, and where each stands.
 
-    index: slice | Tensor  # picks the rows of any buffer [S, ...]; a slice copies nothing
-    slots: Tensor  # [B] int64
-    positions: Tensor  # [B] int64: where the next token of each row goes
-    after: Tensor  # [B] int64: and the one after it
-    span: int  # positions to look at: those of the longest row and its next token
+    A row is the last patch of a slot, or a token of a text that is read beside (``Texts``): a slot
+    may have many of these, at one position after the other.
+    """
+
+    heard: slice | Tensor  # picks the slots [S, ...] whose last patch is heard: H, the first rows
+    index: slice | Tensor  # picks the slot of each row; a slice copies nothing
+    slots: Tensor  # [B] int64: the same
+    positions: Tensor  # [B] int64: where the token of each row goes
+    into: slice | Tensor  # picks the slots that keep the states that follow
+    after: Tensor  # [B] int64: where the token after it goes
+    span: int  # positions to look at: those of the longest row and its token
     mask: Tensor | None  # [B, 1, 1, span] bool: which of them each row has; None where all have all
+
+
+class Texts(NamedTuple):
+    """Tokens of prompts that are read beside the last patches, one a row."""
+
+    slots: Tensor  # [N] int64
+    positions: Tensor  # [N] int64: where each goes
+    into: Tensor  # [N] int64: its slot if it is the last of its prompt, else the spare one
+    ids: Tensor  # [N] int64, or AUDIO
+    audio: Tensor  # [N, W]: what LocEnc made of a patch, where the id is AUDIO
+
+
+AUDIO = -1
+"""In the place of a token's id: it is a patch."""
 
 
 class Slots:
@@ -74,6 +95,8 @@ class Slots:
         width = config.base.width
         self.hidden = torch.zeros(slots, width, device=device, dtype=dtype)  # [S, W] base LM
         self.detail = torch.zeros(slots, width, device=device, dtype=dtype)  # [S, W] residual LM
+        # Whether the model says that the next patch is the last.
+        self.stops = torch.zeros(slots, device=device, dtype=torch.bool)  # [S]
         # The last patch, from which the next one goes on.
         self.patch = torch.zeros(slots, config.patch, config.channels, device=device)  # [S, P, C]
         # What came last into each causal convolution of the decoder.
@@ -90,7 +113,7 @@ class Slots:
     def bytes(self) -> int:
         """What the buffers take on the device."""
         caches = (self.base.k, self.base.v, self.residual.k, self.residual.v)
-        states = (self.hidden, self.detail, self.patch, self.positions)
+        states = (self.hidden, self.detail, self.stops, self.patch, self.positions)
         return sum(buffer.nbytes for buffer in (*caches, *states, *self.memory))
 
     def reset(self, slot: int) -> None:
@@ -99,7 +122,9 @@ class Slots:
             # Masked positions still take part in products; a stray NaN there would spread.
             cache.k[:, slot, :, : self.used[slot]] = 0  # [layers, KV, used, D]
             cache.v[:, slot, :, : self.used[slot]] = 0  # [layers, KV, used, D]
-        for buffer in (self.hidden, self.detail, self.patch, self.positions, *self.memory):
+        for buffer in (
+            self.hidden, self.detail, self.stops, self.patch, self.positions, *self.memory
+        ):  # fmt: skip
             buffer[slot] = 0  # [...]
         self.used[slot] = 0
         self.unheard[slot] = False
@@ -112,14 +137,13 @@ class Slots:
         )  # [2, layers, KV, n, D] each
         return Prefix(base, residual)
 
-    def restore(self, slot: int, prefix: Prefix) -> int:
-        """Begin a slot with a prefix; return the number of its positions."""
+    def restore(self, slot: int, prefix: Prefix) -> None:
+        """Begin a slot with a prefix."""
         used = prefix.base.shape[-2]
         self.fill(slot, used)
         for cache, (k, v) in ((self.base, prefix.base), (self.residual, prefix.residual)):
             cache.k[:, slot, :, :used] = k  # [layers, KV, n, D]
             cache.v[:, slot, :, :used] = v  # [layers, KV, n, D]
-        return used
 
     def index(self, slots: Sequence[int]) -> slice | Tensor:
         """Return what picks these slots of a buffer ``[S, ...]``: a slice if they are adjacent."""
@@ -140,19 +164,28 @@ class Slots:
         if min(used) + 1 < span:
             places = torch.arange(span, device=device)  # [span]
             mask = (places <= positions[:, None])[:, None, None]  # [B, 1, 1, span]
-        return Rows(self.index(slots), picked, positions, positions + 1, span, mask)
+        index = self.index(slots)
+        return Rows(index, index, picked, positions, index, positions + 1, span, mask)
 
-    def rows_on_device(self, index: Tensor, span: int) -> Rows:
-        """Return the rows of the slots ``index [B]`` from what the device knows, and nothing else.
+    def rows_on_device(self, heard: Tensor, texts: Texts | None, span: int) -> Rows:
+        """Return the rows of the slots ``heard [H]``, and behind them those of texts that are read.
 
-        None of them may be longer than ``span``, its next token included.  The last slot is a spare
-        one: it fills up a batch, more than once if need be, and never moves on.
+        It is made of what the device knows, and nothing else.  None of them may be longer than
+        ``span``, its token included.  The last slot is a spare one: it fills up a batch, more than
+        once if need be, and never moves on.
         """
-        positions = self.positions[index]  # [B]
-        after = positions + (index < self.count - 1)  # [B]
+        index, positions, into = heard, self.positions[heard], heard  # [H] each
+        if texts is not None:
+            index, positions, into = (
+                torch.cat(both)
+                for both in (
+                    (index, texts.slots), (positions, texts.positions), (into, texts.into)
+                )
+            )  # [B] each  # fmt: skip
+        after = (positions + 1) * (into < self.count - 1)  # [B]
         places = torch.arange(span, device=index.device)  # [span]
         mask = (places <= positions[:, None])[:, None, None]  # [B, 1, 1, span]
-        return Rows(index, index, positions, after, span, mask)
+        return Rows(heard, index, index, positions, into, after, span, mask)
 
     def spoke(self, slots: Sequence[int]) -> None:
         """Note that these have a new patch, which the language models are to hear."""
@@ -164,6 +197,10 @@ class Slots:
         for slot in slots:
             self.used[slot] += 1
             self.unheard[slot] = False
+
+    def read(self, slot: int, tokens: int) -> None:
+        """Note that so many tokens of a prompt were read: the device was told with them."""
+        self.used[slot] += tokens
 
     def fill(self, slot: int, used: int) -> None:
         """Say that the first ``used`` positions of the slot are taken."""

@@ -35,7 +35,7 @@ class VoxCPM2(VoxCPM):
     def prefix(self, reference: Tensor) -> Prefix:
         """Run a reference ``[T, P, C]`` once for all the texts that it will stand in front of."""
         alone = self.new_slots(1, len(reference) + 2)
-        self._begin(alone, 0, self._around(reference), 0)
+        self._read(alone, 0, self._around(reference))
         return alone.save(0)
 
     def _parts(
