@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.runtime import tiny
 from tests.runtime.clips import clip
@@ -72,6 +74,18 @@ class Batch:
     def heard(self, stream: Stream) -> Heard:
         latents, stops, samples = zip(*self.made[stream], strict=True)
         return Heard(torch.stack(latents), list(stops), torch.cat(samples))
+
+
+class Changes(TorchDispatchMode):
+    """Counts the operators that change a tensor: on a GPU each is a kernel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function: Any, _: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += function._schema.is_mutable
+        return function(*args, **(kwargs or {}))
 
 
 def assert_same(heard: Heard, expected: Heard, atol: float = 1e-5) -> None:
@@ -225,6 +239,18 @@ def test_tokens_are_taken_in_order_as_many_as_there_is_room_for() -> None:
     assert torch.equal(torch.as_tensor(sound), patches[2:])
     assert words == [9]
     assert (len(unread), unread.take(1)) == (0, [])
+
+
+@pytest.mark.parametrize("kind", tiny.KINDS)
+def test_a_newcomer_keeps_the_device_busy_with_few_operators(model: Kinds, kind: str) -> None:
+    """What is done for it between two steps holds up the others."""
+    ours = model(kind)
+    prompt = ours.prompt(ours.encode(clip(0.6, ours.encoder_rate)))
+    batch, stream = Batch(ours, eagerly), Counted("the hello")
+    with Changes() as changes:
+        parts = ours.arrive(batch.slots, 0, ours.tokens(stream.text), prompt)
+        batch.graphs.begin(0, parts, seed=1, cfg=2.0, steps=10)
+    assert 6 <= changes.count <= 12
 
 
 def test_each_piece_is_captured_once_and_replayed_ever_after(model: Kinds) -> None:

@@ -74,12 +74,12 @@ class Pieces:
             raise InvalidRequest(
                 f"inference_steps = {steps}: 100 is the most.", param="inference_steps"
             )
-        self._seeds[slot] = seed
-        self._patches[slot] = 0
-        self._cfg[slot] = cfg
+        self._seeds[slot].fill_(seed)
+        self._patches[slot].zero_()
+        self._cfg[slot].fill_(cfg)
         self._times[slot, :evaluations] = schedule.times  # [E, W']
         self._strides[slot, :evaluations] = schedule.strides  # [E]
-        self._strides[slot, evaluations:] = 0
+        self._strides[slot, evaluations:].zero_()
         return evaluations
 
     @torch.inference_mode()

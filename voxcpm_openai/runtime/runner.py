@@ -49,10 +49,10 @@ class TextPlan:
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """A job that is done, as the prompt of those behind it: its text and its patches."""
+    """A job that is done, as the prompt of those behind it: its text and what was heard of it."""
 
     text: str
-    latents: Tensor  # [T, P, C]
+    heard: Prompt
 
 
 @dataclass(slots=True)
@@ -144,7 +144,7 @@ class ModelRunner:
         prompt: Tensor | Prompt | None = plan.prompt
         if isinstance(job.prompt, Spoken):
             ids = self._ids(plan.direction + joined(job.prompt.text, plan.text))
-            prompt = job.prompt.latents
+            prompt = job.prompt.heard
         with device_faults():
             if self._graphs is None:
                 self._model.prefill(self._slots, slot, ids, prompt, plan.reference)
@@ -198,7 +198,8 @@ class ModelRunner:
         seat = next(seat for seat in self._seats.values() if seat.job is job)
         plan = job.plan
         assert isinstance(plan, TextPlan)
-        return Spoken(plan.text, torch.stack(seat.patches))
+        with device_faults():
+            return Spoken(plan.text, self._model.prompt(torch.stack(seat.patches)))
 
     def status(self) -> Mapping[str, object]:
         """Return the memory in use, in bytes, and the slots that are taken."""

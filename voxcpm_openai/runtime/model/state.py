@@ -13,34 +13,31 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from voxcpm_openai.runtime.model.config import ModelConfig, StackConfig
+from voxcpm_openai.runtime.model.config import ModelConfig
 
 
+@dataclass(frozen=True)
 class Cache:
-    """Keys and values of one language model, ``[layers, slots, KV, length, D]`` each."""
+    """Keys and values of one language model."""
 
-    def __init__(
-        self, config: StackConfig, slots: int, length: int, device: torch.device, dtype: torch.dtype
-    ) -> None:
-        shape = (config.layers, slots, config.kv_heads, length, config.head)
-        self.k = torch.zeros(shape, device=device, dtype=dtype)  # [layers, S, KV, N, D]
-        self.v = torch.zeros(shape, device=device, dtype=dtype)  # [layers, S, KV, N, D]
+    k: Tensor  # [layers, S, KV, N, D]
+    v: Tensor  # [layers, S, KV, N, D]
 
 
 @dataclass(frozen=True)
 class Prefix:
     """The positions that many streams begin with, as both language models keep them."""
 
-    base: Tensor  # [2, layers, KV, n, D]: keys, values
-    residual: Tensor  # [2, layers, KV, n, D]
+    kv: Tensor  # [2, layers, KV, n, D]: keys, values; of the base LM's layers, then the other's
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """A clip that speech goes on from, and what LocEnc makes of it, once for all texts."""
+    """A clip that speech goes on from, and what the model makes of it, once for all texts."""
 
-    patches: Tensor  # [T, P, C]
-    tokens: Tensor  # [T, W]
+    patch: Tensor  # [P, C]: the last one
+    tokens: Tensor  # [T, W]: what LocEnc makes of all of them
+    memory: Tensor  # [M]: what the decoder remembers of the last ones
 
 
 @dataclass(frozen=True)
@@ -90,8 +87,14 @@ class Slots:
         """``memory``: channels and samples that each convolution of the VAE's decoder keeps."""
         self.count = slots
         self.length = length
-        self.base = Cache(config.base, slots, length, device, dtype)
-        self.residual = Cache(config.residual, slots, length, device, dtype)
+        layers, heads = config.base.layers, config.base.kv_heads
+        layers += config.residual.layers
+        # Both LMs' together, which are of one shape: what is done to a slot is done in one go.
+        self._kv = torch.zeros(
+            2, layers, slots, heads, length, config.base.head, device=device, dtype=dtype
+        )  # [2, layers, S, KV, N, D]
+        self.base = Cache(*self._kv[:, : config.base.layers])
+        self.residual = Cache(*self._kv[:, config.base.layers :])
         width = config.base.width
         self.hidden = torch.zeros(slots, width, device=device, dtype=dtype)  # [S, W] base LM
         self.detail = torch.zeros(slots, width, device=device, dtype=dtype)  # [S, W] residual LM
@@ -100,8 +103,11 @@ class Slots:
         # The last patch, from which the next one goes on.
         self.patch = torch.zeros(slots, config.patch, config.channels, device=device)  # [S, P, C]
         # What came last into each causal convolution of the decoder.
+        sizes = [channels * past for channels, past in memory]
+        self._memory = torch.zeros(slots, sum(sizes), device=device)  # [S, M]
+        parts = torch.split(self._memory, sizes, dim=1)  # [S, channels past] each
         self.memory = [
-            torch.zeros(slots, channels, past, device=device) for channels, past in memory
+            part.view(slots, *place) for part, place in zip(parts, memory, strict=True)
         ]  # each [S, channels, past]
         self.positions = torch.zeros(slots, device=device, dtype=torch.int64)  # [S]
         # The same numbers on the host, so that no step has to wait for the device.
@@ -112,38 +118,39 @@ class Slots:
     @property
     def bytes(self) -> int:
         """What the buffers take on the device."""
-        caches = (self.base.k, self.base.v, self.residual.k, self.residual.v)
         states = (self.hidden, self.detail, self.stops, self.patch, self.positions)
-        return sum(buffer.nbytes for buffer in (*caches, *states, *self.memory))
+        return sum(buffer.nbytes for buffer in (self._kv, self._memory, *states))
 
     def reset(self, slot: int) -> None:
-        """Make the slot as new.  Only what was written is cleared: the rest is zero already."""
-        for cache in (self.base, self.residual):
-            # Masked positions still take part in products; a stray NaN there would spread.
-            cache.k[:, slot, :, : self.used[slot]] = 0  # [layers, KV, used, D]
-            cache.v[:, slot, :, : self.used[slot]] = 0  # [layers, KV, used, D]
-        for buffer in (
-            self.hidden, self.detail, self.stops, self.patch, self.positions, *self.memory
-        ):  # fmt: skip
-            buffer[slot] = 0  # [...]
+        """Make the slot as new, but for the states, which are written before they are read.
+
+        Only what was written is cleared: the rest is zero already.
+        """
+        # Masked positions still take part in products; a stray NaN there would spread.
+        self._kv[:, :, slot, :, : self.used[slot]].zero_()  # [2, layers, KV, used, D]
+        self._memory[slot].zero_()  # [M]
+        self.patch[slot].zero_()  # [P, C]
         self.used[slot] = 0
         self.unheard[slot] = False
 
     def save(self, slot: int) -> Prefix:
         """Return a copy of what the slot's language models hold."""
-        kept = (slice(None), slot, slice(None), slice(self.used[slot]))
-        base, residual = (
-            torch.stack((cache.k[kept], cache.v[kept])) for cache in (self.base, self.residual)
-        )  # [2, layers, KV, n, D] each
-        return Prefix(base, residual)
+        return Prefix(self._kv[:, :, slot, :, : self.used[slot]].clone())
 
     def restore(self, slot: int, prefix: Prefix) -> None:
         """Begin a slot with a prefix."""
-        used = prefix.base.shape[-2]
+        used = prefix.kv.shape[-2]
         self.fill(slot, used)
-        for cache, (k, v) in ((self.base, prefix.base), (self.residual, prefix.residual)):
-            cache.k[:, slot, :, :used] = k  # [layers, KV, n, D]
-            cache.v[:, slot, :, :used] = v  # [layers, KV, n, D]
+        self._kv[:, :, slot, :, :used] = prefix.kv  # [2, layers, KV, n, D]
+
+    def remembered(self, slot: int) -> Tensor:
+        """Return a copy ``[M]`` of what the slot's decoder remembers."""
+        return self._memory[slot].clone()
+
+    def go_on(self, slot: int, prompt: Prompt) -> None:
+        """Let the slot's patches go on from a prompt's."""
+        self.patch[slot] = prompt.patch  # [P, C]
+        self._memory[slot] = prompt.memory  # [M]
 
     def index(self, slots: Sequence[int]) -> slice | Tensor:
         """Return what picks these slots of a buffer ``[S, ...]``: a slice if they are adjacent."""
@@ -206,5 +213,5 @@ class Slots:
         """Say that the first ``used`` positions of the slot are taken."""
         if used > self.length:
             raise ValueError(f"{used} positions do not fit a slot of {self.length}.")
-        self.positions[slot] = used
+        self.positions[slot].fill_(used)
         self.used[slot] = used

@@ -107,7 +107,11 @@ class VoxCPM:
     @torch.inference_mode()
     def prompt(self, latents: Tensor) -> Prompt:
         """Hear a prompt ``[T, P, C]`` once for all the texts that go on from it."""
-        return Prompt(latents, self._tokens(latents))
+        latents = latents.to(self.device)
+        alone = self.new_slots(1, 1)
+        last = latents[-self.context :].flatten(0, 1)  # [context P, C]
+        self.decoder(last.T[None], alone.memory, slice(0, 1))
+        return Prompt(latents[-1], self.local(latents), alone.remembered(0))
 
     @torch.inference_mode()
     def prefill(
@@ -142,9 +146,7 @@ class VoxCPM:
         if isinstance(reference, Prefix):
             slots.restore(slot, reference)
         if prompt is not None:
-            slots.patch[slot] = prompt.patches[-1]  # [P, C]
-            heard = prompt.patches[-self.context :].to(self.device)  # [context, P, C]
-            self.decoder(heard.flatten(0, 1).T[None], slots.memory, slice(slot, slot + 1))
+            slots.go_on(slot, prompt)
         return parts
 
     @torch.inference_mode()
@@ -240,10 +242,6 @@ class VoxCPM:
         slots.hidden[slot] = hidden[-1]  # [W]
         slots.stops[slot] = self._stops(hidden[-1])  # []
         slots.detail[slot] = self.residual.prefill(mixed, slots.residual, slot, start)[-1]  # [W]
-
-    def _tokens(self, patches: Tensor) -> Tensor:
-        """Return what the language models see of patches ``[T, P, C]``: ``[T, W]``."""
-        return self.local(patches.to(self.device))  # [T, W]
 
     def _embedded(self, part: Part) -> Tensor:
         """Return the tokens of a part, ``[n, W]``."""

@@ -46,7 +46,7 @@ class VoxCPM2(VoxCPM):
         return parts if prompt is None else [*parts, prompt.tokens]
 
     def _around(self, reference: Tensor) -> list[Part]:
-        return [[REFERENCE_START], self._tokens(reference), [REFERENCE_END]]
+        return [[REFERENCE_START], self.local(reference.to(self.device)), [REFERENCE_END]]
 
     def _mixed(self, hidden: Tensor, heard: Tensor) -> Tensor:
         return self.fusion(torch.cat((hidden, heard), dim=-1))  # [..., W]
