@@ -18,7 +18,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from statistics import median
@@ -45,8 +45,11 @@ START_S = 600.0
 
 
 @contextmanager
-def own_server() -> Iterator[str]:
-    """Serve this checkout on a free port of the loopback; give its URL once it is ready."""
+def own_server(variables: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Serve this checkout on a free port of the loopback; give its URL once it is ready.
+
+    ``variables``: settings beside those of the environment, such as ``VOXCPM_ENGINE``.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -56,6 +59,7 @@ def own_server() -> Iterator[str]:
         cwd=ROOT,
         env={
             **os.environ,
+            **(variables or {}),
             "VOXCPM_HOST": "127.0.0.1",
             "VOXCPM_PORT": str(port),
             "VOXCPM_LOG_LEVEL": "warning",

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar, cast
 
 import torch
 
@@ -76,10 +76,24 @@ TINY = Scale(
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One row to be measured; ``measure`` returns a frozen dataclass of JSON values."""
+    """One row to be measured; ``measure`` returns a frozen dataclass of JSON values.
+
+    ``telling``: it says most, and comes before the rest of all parts.
+    """
 
     label: str
     measure: Callable[[], Any]
+    telling: bool = False
+
+
+class Guest(Protocol):
+    """What holds memory of the device from one row to the next."""
+
+    def close(self) -> None:
+        """Give it back."""
+
+
+G = TypeVar("G", bound=Guest)
 
 
 class Bench:
@@ -95,6 +109,7 @@ class Bench:
         self.dtype = "bfloat16" if self.on_gpu else "float32"
         self._weights = weights
         self._models: dict[str, VoxCPM] = {}
+        self._guest: tuple[str, Guest] | None = None
 
     @property
     def on_gpu(self) -> bool:
@@ -104,7 +119,8 @@ class Bench:
     def folder(self, model: str) -> Path:
         """Return the checkpoint of a model, one of ``checkpoints.KINDS``; it may be made first."""
         if self.scale.size == "true":
-            return checkpoints.make(self._weights, model, device=str(self.device))
+            dtype = getattr(torch, self.dtype)
+            return checkpoints.make(self._weights, model, device=str(self.device), dtype=dtype)
         folder = self._weights / f"tiny-{model}"
         return folder if folder.exists() else tiny.make(folder, checkpoints.KINDS[model])
 
@@ -113,6 +129,19 @@ class Bench:
         if model not in self._models:
             self._models[model] = load_model(self.folder(model), str(self.device), self.dtype)
         return self._models[model]
+
+    def host(self, key: str, invite: Callable[[], G]) -> G:
+        """Return the guest of this key; one of another key leaves before it comes."""
+        if self._guest is None or self._guest[0] != key:
+            self.dismiss()
+            self._guest = key, invite()
+        return cast(G, self._guest[1])
+
+    def dismiss(self) -> None:
+        """Let the guest leave, if there is one."""
+        guest, self._guest = self._guest, None
+        if guest is not None:
+            guest[1].close()
 
     def length(self, model: VoxCPM) -> int:
         """Return the positions of a slot."""

@@ -23,12 +23,12 @@ PAGE = 256
 
 
 class TorchPlain:
-    """``q`` has H heads of D numbers; ``k`` and ``v`` have G, and H / G heads of ``q`` share one."""
+    """``q`` has H heads of D numbers; ``k`` and ``v`` have G: H / G heads of ``q`` share one."""
 
     name = "torch SDPA"
 
     def dense(self, q: Tensor, k: Tensor, v: Tensor, scale: float | None, causal: bool) -> Tensor:
-        """Attend within each row: ``q`` is ``[B, S, H, D]``, ``k`` and ``v`` are ``[B, T, G, D]``."""
+        """Attend within each row: ``q`` is ``[B, S, H, D]``, ``k`` and ``v`` ``[B, T, G, D]``."""
         mask = None
         if causal:
             queries, keys = q.shape[1], k.shape[1]
@@ -42,7 +42,7 @@ class TorchPlain:
         k: Tensor,
         v: Tensor,
         starts: tuple[Tensor, Tensor],
-        longest: tuple[int, int],
+        longest: tuple[int, int],  # noqa: ARG002  (the kernels ask for it)
         scale: float | None,
         causal: bool,
         table: Tensor | None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -26,7 +25,7 @@ def flash_attn(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 @pytest.fixture
-def kernel(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, int]]]:
+def kernel(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """Torch's kernels as its C++ reads them, which no CPU has; notes the longest of each call."""
     calls: list[tuple[int, int]] = []
 
@@ -63,7 +62,7 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, int]]]:
         return (out,)
 
     monkeypatch.setattr(torch.ops.aten, "_flash_attention_forward", call)
-    yield calls
+    return calls
 
 
 def by_hand(q: Tensor, k: Tensor, v: Tensor, causal: bool, scale: float) -> Tensor:

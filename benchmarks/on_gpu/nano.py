@@ -1,0 +1,305 @@
+"""nano-vllm-voxcpm on the same weights, and ours: engines, streams that come together, in turn.
+
+Both make utterances of the same forced length, with the same steps and guidance, of the same text,
+in slots of the same length, as fast as they can; nobody listens at the speed of speech.  Where
+flash-attn is missing, ``flash_shim`` stands in for it.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from benchmarks.checkpoints import TOKENS
+from benchmarks.on_gpu.bench import Bench, Task
+from benchmarks.on_gpu.listeners import CAPTURE_SECONDS, ForcedRunner, start, utterance
+
+ROOT = Path(__file__).parent.parent.parent
+NEEDED = ("nanovllm_voxcpm", "transformers", "pydantic", "xxhash", "huggingface_hub", "tqdm")
+LENGTH = 256
+"""Positions of a slot, on both sides: a page of their cache, and more than is spoken."""
+BARS = {("2", 64): 1.8}
+"""The ratios to reach on an H100, by model and streams."""
+LINKED = ("config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors")
+
+COLUMNS = {
+    "model": "model",
+    "streams": "streams",
+    "ours_first_p50_ms": "first patch ms p50: ours",
+    "ours_first_p90_ms": "p90",
+    "nano_first_p50_ms": "nano",
+    "nano_first_p90_ms": "p90",
+    "ours_rtf": "RTF: ours",
+    "nano_rtf": "nano",
+    "ours_rest_rtf": "behind the first: ours",
+    "nano_rest_rtf": "nano",
+    "ours_audio_per_second": "audio-s/s: ours",
+    "nano_audio_per_second": "nano",
+    "ratio": "ratio",
+    "worst": "worst",
+    "bar": "bar",
+    "attention": "nano's flash-attn",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Streams that came together: medians over the rounds, percentiles over all streams of all.
+
+    ``..._rtf``: seconds until a stream's end by its seconds of sound; ``..._rest_rtf``: behind its
+    first patch.  ``ratio``: ours by theirs in seconds of sound a second; ``worst``: the lowest of a
+    pair of rounds.  ``attention``: what served the calls to flash-attn.
+    """
+
+    model: str
+    dtype: str
+    streams: int
+    patches: int
+    attention: str
+    ours_first_p50_ms: float
+    ours_first_p90_ms: float
+    nano_first_p50_ms: float
+    nano_first_p90_ms: float
+    ours_rtf: float
+    nano_rtf: float
+    ours_rest_rtf: float
+    nano_rest_rtf: float
+    ours_audio_per_second: float
+    nano_audio_per_second: float
+    ratio: float
+    worst: float
+    bar: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Seconds from the asking to the first and the last sound of each stream."""
+
+    firsts: Sequence[float]
+    totals: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The rounds of one side, summed up; see ``Row``."""
+
+    first_p50_ms: float
+    first_p90_ms: float
+    rtf: float
+    rest_rtf: float
+    audio_per_second: float
+
+    @classmethod
+    def of(cls, rounds: Sequence[Round], patches: int, patch_seconds: float) -> Figures:
+        """Sum up rounds whose streams are of so many patches."""
+        firsts = [first for each in rounds for first in each.firsts]
+        totals = [total for each in rounds for total in each.totals]
+        rests = [total - first for first, total in zip(firsts, totals, strict=True)]
+        p50, p90 = np.percentile(firsts, (50, 90)).tolist()
+        return cls(
+            first_p50_ms=p50 * 1e3,
+            first_p90_ms=p90 * 1e3,
+            rtf=median(totals) / (patches * patch_seconds),
+            rest_rtf=median(rests) / ((patches - 1) * patch_seconds),
+            audio_per_second=median(rate(each, patches * patch_seconds) for each in rounds),
+        )
+
+
+def rate(each: Round, seconds: float) -> float:
+    """Return the seconds of sound a second of a round whose streams are so long."""
+    return len(each.totals) * seconds / max(each.totals)
+
+
+def missing(bench: Bench) -> list[str]:
+    """Return what this part needs and this machine has not."""
+    packages = [name for name in NEEDED if find_spec(name) is None]
+    return packages if bench.on_gpu else [*packages, "an NVIDIA GPU"]
+
+
+def tasks(bench: Bench) -> Iterator[Task]:
+    """All models at the numbers of streams that tell most; then the sweep."""
+    for counts in (bench.scale.first, bench.scale.sweep):
+        for model in bench.scale.models:
+            for streams in counts:
+                found = partial(measure, bench, model, streams, max(counts))
+                yield Task(f"{model}, {streams} streams", found, counts is bench.scale.first)
+
+
+def measure(bench: Bench, model: str, streams: int, most: int) -> Row:
+    """Let both speak in turn; their engines, for so many streams at ``most``, stay for the next."""
+    contest = bench.host(f"nano {model} {most}", partial(Contest, bench, model, most))
+    contest.ours(streams)
+    contest.theirs(streams)
+    pairs = [(contest.ours(streams), contest.theirs(streams)) for _ in range(bench.scale.repeats)]
+    patches, seconds = bench.scale.spoken, contest.patch_seconds
+    ours, theirs = (Figures.of(side, patches, seconds) for side in zip(*pairs, strict=True))
+    ratios = [rate(our, 1.0) / rate(their, 1.0) for our, their in pairs]
+    return Row(
+        model=model,
+        dtype=bench.dtype,
+        streams=streams,
+        patches=patches,
+        attention=contest.attention,
+        ours_first_p50_ms=ours.first_p50_ms,
+        ours_first_p90_ms=ours.first_p90_ms,
+        nano_first_p50_ms=theirs.first_p50_ms,
+        nano_first_p90_ms=theirs.first_p90_ms,
+        ours_rtf=ours.rtf,
+        nano_rtf=theirs.rtf,
+        ours_rest_rtf=ours.rest_rtf,
+        nano_rest_rtf=theirs.rest_rtf,
+        ours_audio_per_second=ours.audio_per_second,
+        nano_audio_per_second=theirs.audio_per_second,
+        ratio=median(ratios),
+        worst=min(ratios),
+        bar=BARS.get((model, streams)) if bench.scale.size == "true" else None,
+    )
+
+
+class Contest:
+    """Both engines, loaded and warm: ours in this process, theirs in another."""
+
+    def __init__(self, bench: Bench, model: str, most: int) -> None:
+        self._patches = bench.scale.spoken
+        self._theirs = Nano(folder_for(bench.folder(model)), most)
+        try:
+            self._runner = ForcedRunner(
+                bench.model(model),
+                slots=most,
+                length=min(LENGTH, bench.length(bench.model(model))),
+                patches=self._patches,
+                capture=bench.capture(),
+            )
+            self._runner.capture(CAPTURE_SECONDS)
+            self.attention = self._theirs.wait_ready()
+        except BaseException:
+            self._theirs.close()
+            raise
+        self._engine = start(self._runner)
+        self._pool = ThreadPoolExecutor(most)
+
+    @property
+    def patch_seconds(self) -> float:
+        """The length of a patch."""
+        return self._runner.patch_seconds
+
+    def ours(self, streams: int) -> Round:
+        """Let ours speak.  Raises RuntimeError where a stream is not as long as it should be."""
+        self._runner.forget()
+        asked = time.perf_counter()
+        futures = [self._pool.submit(self._hear, seed, asked) for seed in range(streams)]
+        heard = [future.result() for future in futures]
+        if self._runner.made != streams * self._patches:
+            raise RuntimeError(f"{self._runner.made} patches for {streams} x {self._patches}.")
+        return Round([first for first, _ in heard], [last for _, last in heard])
+
+    def theirs(self, streams: int) -> Round:
+        """Let theirs speak."""
+        return self._theirs.speak(streams, self._patches)
+
+    def close(self) -> None:
+        """End both."""
+        self._theirs.close()
+        self._engine.stop()
+        self._pool.shutdown()
+
+    def _hear(self, seed: int, asked: float) -> tuple[float, float]:
+        """Return when the first and the last chunk of a stream came, in seconds since ``asked``."""
+        with closing(self._engine.speak(utterance(seed))) as stream:
+            times = [time.perf_counter() - asked for _ in stream]
+        return times[0], times[-1]
+
+
+class Nano:
+    """The package in ``nano_process``, whose own words go where ours go."""
+
+    def __init__(self, folder: Path, streams: int) -> None:
+        """Begin to load it."""
+        self._process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "benchmarks.on_gpu.nano_process", str(folder)),
+                *("--streams", str(streams), "--length", str(LENGTH)),
+            ],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+
+    def wait_ready(self) -> str:
+        """Wait until it is loaded; return what serves its calls to flash-attn."""
+        ready = self._answer()
+        print(f"nano-vllm-voxcpm was loaded in {ready['seconds']:.0f} s", flush=True)
+        if ready["tokens"] != TOKENS:
+            raise RuntimeError(f"it reads {ready['tokens']} tokens where we read {TOKENS}.")
+        return str(ready["attention"])
+
+    def speak(self, streams: int, patches: int) -> Round:
+        """Let it speak."""
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # it has ended: there will be no answer
+            self._process.stdin.write(json.dumps({"streams": streams, "patches": patches}) + "\n")
+            self._process.stdin.flush()
+        answer = self._answer()
+        return Round(answer["firsts"], answer["totals"])
+
+    def close(self) -> None:
+        """End it."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
+        try:
+            self._process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError("nano-vllm-voxcpm has ended; its own words are above.")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+
+def folder_for(home: Path) -> Path:
+    """Return a folder beside a checkpoint, made once, with the files that the package looks for."""
+    folder = home.with_name(f"{home.name}-nano")
+    if (folder / "audiovae.pth").exists():
+        return folder
+    folder.mkdir(exist_ok=True)
+    for name in LINKED:
+        link = folder / name
+        link.unlink(missing_ok=True)
+        link.symlink_to((home / name).resolve())
+    tensors = load_file(home / "audiovae.safetensors")
+    # What makes no sound, but is looked for.
+    for part in ("weight_g", "weight_v", "bias"):
+        same = tensors[f"encoder.fc_mu.{part}"].clone()
+        tensors.setdefault(f"encoder.fc_logvar.{part}", same)
+    config = json.loads((home / "config.json").read_text(encoding="utf-8"))
+    if bounds := config["audio_vae_config"].get("sr_bin_boundaries"):
+        tensors["decoder.sr_bin_boundaries"] = torch.tensor(bounds, dtype=torch.int32)
+    half = folder / "audiovae.part"
+    torch.save({"state_dict": tensors}, half)
+    half.rename(folder / "audiovae.pth")  # last: a folder without it is half made
+    return folder
