@@ -34,6 +34,7 @@ import argparse
 import json
 import logging
 import math
+import signal
 import sys
 import tempfile
 import time
@@ -102,20 +103,22 @@ def run_part(
     tasks = [task for task in PARTS[name].tasks(bench) if task.label not in done]
     tasks = [task for task in tasks if telling in (None, task.telling)]
     left = len(tasks)
-    for task in tasks:
-        if time.monotonic() > until:
-            print(f"{name}: the time is up; the same command goes on with the other {left} rows.")
-            break
-        print(f"{name}: {task.label}", flush=True)
-        try:
-            row = task.measure()
-        except (RuntimeError, ImportError, VoxcpmError) as error:  # of the device, the engine, ...
-            print(f"{name}: {task.label} failed: {type(error).__name__}: {error}", flush=True)
-            bench.dismiss()  # what failed is not to be used again
-            continue
-        ledger.add(name, task.label, asdict(row))
-        left -= 1
-    bench.dismiss()
+    try:
+        for task in tasks:
+            if time.monotonic() > until:
+                print(f"{name}: the time is up; the same command goes on with {left} more rows.")
+                break
+            print(f"{name}: {task.label}", flush=True)
+            try:
+                row = task.measure()
+            except (RuntimeError, ImportError, VoxcpmError) as error:  # of the device, the engine
+                print(f"{name}: {task.label} failed: {type(error).__name__}: {error}", flush=True)
+                bench.dismiss()  # what failed is not to be used again
+                continue
+            ledger.add(name, task.label, asdict(row))
+            left -= 1
+    finally:
+        bench.dismiss()
     return left
 
 
@@ -195,5 +198,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if left else 0
 
 
+def _end(number: int, _: object) -> None:
+    """Let ``timeout`` end the processes of the guests too."""
+    sys.exit(128 + number)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _end)
     sys.exit(main())

@@ -142,6 +142,8 @@ class Bench:
         guest, self._guest = self._guest, None
         if guest is not None:
             guest[1].close()
+            del guest
+            self.free_memory()
 
     def length(self, model: VoxCPM) -> int:
         """Return the positions of a slot."""

@@ -20,7 +20,6 @@ from dataclasses import asdict, dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -63,9 +62,10 @@ class Spoken:
 
 def load(folder: Path, streams: int, length: int) -> Any:
     """Start its engine on a folder of the files that it looks for."""
+    import_module("transformers")  # first, lest it takes the stand-ins for what they are not
     for name in UNUSED:
         if find_spec(name) is None:
-            sys.modules[name] = ModuleType(name)
+            flash_shim.stand_in(name)
     architecture = json.loads((folder / "config.json").read_text(encoding="utf-8"))["architecture"]
     module, server = SERVERS[architecture]
     return getattr(import_module(module), server)(
