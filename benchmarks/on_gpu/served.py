@@ -24,14 +24,15 @@ import numpy as np
 
 from benchmarks.checkpoints import TEXT
 from benchmarks.on_gpu.bench import Bench, Task
-from benchmarks.on_gpu.listeners import ARRIVALS, arrival_times
+from benchmarks.on_gpu.listeners import arrival_times
 from voxcpm_openai.load import PCM_RATE, underruns
 
 NEEDED = ("flask", "flask_cors", "gunicorn", "marshmallow", "pluggy", "click", "av", "soundfile",
           "soxr")  # fmt: skip
 VOICE, PRESET = "alloy", "voxcpm"
 """A voice with a clip, as most are, and the preset of ten steps."""
-FORMATS = ("pcm", "wav")
+WAYS = (("burst", "pcm"), ("burst", "wav"), ("poisson", "pcm"))
+"""How requests come, and the format that they ask for."""
 MOST = 512
 """Streams that the server carries."""
 PATIENCE = 120.0
@@ -162,13 +163,16 @@ def missing(_: Bench) -> list[str]:
 def tasks(bench: Bench) -> Iterator[Task]:
     """All crowds of a model before the next model; one and the most of ``first`` tell most."""
     ends = bench.scale.first[0], bench.scale.first[-1]
-    for model in bench.scale.models:
-        for streams in sorted({*ends, *bench.scale.listeners}):
-            for arrivals, audio_format in product(ARRIVALS, FORMATS):
-                label = f"{model}, {streams} streams, {arrivals}, {audio_format}"
-                found = partial(measure, bench, model, streams, arrivals, audio_format)
-                telling = (arrivals, audio_format) == ("burst", "pcm") and streams in ends
-                yield Task(label, found, telling)
+    counts = sorted({*bench.scale.first, max(bench.scale.listeners)})
+    for model, streams, way in product(bench.scale.models, counts, WAYS):
+        arrivals, audio_format = way
+        if (arrivals == "poisson" and streams == 1) or (
+            audio_format == "wav" and streams not in ends
+        ):
+            continue
+        found = partial(measure, bench, model, streams, arrivals, audio_format)
+        telling = way == WAYS[0] and streams in ends
+        yield Task(f"{model}, {streams} streams, {arrivals}, {audio_format}", found, telling)
 
 
 def measure(bench: Bench, model: str, streams: int, arrivals: str, audio_format: str) -> Row:
