@@ -76,10 +76,12 @@ class TorchPlain:
         """
         keys, values = (_pages(cache, table) for cache in (k, v))  # [B, M * page, G, D]
         place = torch.arange(keys.shape[1], device=q.device)  # [M * page]
-        # A row without keys looks at its first place, lest it be nan, and is emptied below.
-        mask = (place < lengths[:, None]) | (place == 0)  # [B, M * page]
-        result = _attend(q, keys, values, mask[:, None, None], scale)
-        return torch.where(lengths[:, None, None, None] > 0, result, 0.0)  # [B, 1, H, D]
+        counts = place < lengths[:, None]  # [B, M * page]
+        # Behind its length lies anything, which no mask can outweigh: it may be nan.
+        keys, values = (half.where(counts[..., None, None], 0.0) for half in (keys, values))
+        # A row without keys sees the zero in its first place, and is zero, not nan.
+        mask = (counts | (place == 0))[:, None, None]  # [B, 1, 1, M * page]
+        return _attend(q, keys, values, mask, scale)  # [B, 1, H, D]
 
 
 class TorchFlash(TorchPlain):
@@ -253,7 +255,11 @@ def _same(candidate: TorchPlain, device: torch.device, head: int) -> bool:
     packed = draw(67, 16), draw(67, 2), draw(67, 2), (starts, starts), (61, 61), scale, True, None
     lengths = torch.tensor((93, 1, 0, PAGE), dtype=torch.int32, device=device)
     table = torch.tensor(((3,), (0,), (4,), (1,)), dtype=torch.int32, device=device)
-    paged = draw(4, 1, 16), draw(5, PAGE, 2), draw(5, PAGE, 2), lengths, table, scale
+    caches = draw(5, PAGE, 2), draw(5, PAGE, 2)
+    for cache in caches:  # what lies behind a row's length is not to be looked at
+        for page, length in ((3, 93), (0, 1), (4, 0), (2, 0)):
+            cache[page, length:] = torch.nan
+    paged = draw(4, 1, 16), *caches, lengths, table, scale
     pairs = [
         (candidate.dense(q, k, v, scale, False), plain.dense(q, k, v, scale, False)),
         (candidate.packed(*packed), plain.packed(*packed)),

@@ -22,6 +22,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from benchmarks.checkpoints import TEXT
@@ -82,12 +83,14 @@ def load(folder: Path, streams: int, length: int) -> Any:
 def speak(server: Any, streams: int, patches: int) -> Spoken:
     """Let so many streams that come together make so many patches each.
 
-    Raises RuntimeError where one ends early: the stop head of the weights must be zero.
+    Raises RuntimeError where one ends early (the stop head of the weights must be zero), and where
+    what is heard at the end is no sound.
     """
     asked = time.perf_counter()
     for number in range(streams):
         server.add_request(str(number), TEXT, max_generate_length=patches, cfg_value=CFG)
     came: dict[str, list[float]] = {str(number): [] for number in range(streams)}
+    stepped: list[Any] = []
     while not server.is_finished():
         stepped = server.step()
         now = time.perf_counter() - asked
@@ -95,6 +98,9 @@ def speak(server: Any, streams: int, patches: int) -> Spoken:
             came[sequence.seq_id].append(now)
     if (fewest := min(len(times) for times in came.values())) != patches:
         raise RuntimeError(f"a stream ended after {fewest} patches and not after {patches}.")
+    for sequence in stepped:
+        if not np.isfinite(sequence.custom_payload.generated_waveforms[-1]).all():
+            raise RuntimeError("the last patch of a stream is not finite.")
     return Spoken([times[0] for times in came.values()], [times[-1] for times in came.values()])
 
 

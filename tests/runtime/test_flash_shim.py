@@ -145,6 +145,10 @@ def test_a_prefix_that_is_in_the_cache_is_seen(flash_attn: Any) -> None:
 
 def test_a_new_query_sees_the_pages_of_its_row_and_no_more(flash_attn: Any) -> None:
     k, v, table = cache_of(LENGTHS, pages=2)
+    for row, length in enumerate(LENGTHS):  # in what is not used lies anything
+        for half in (k, v):
+            half[table[row, 0], length:] = torch.nan
+            half[table[row, 1], max(0, length - PAGE) :] = torch.nan
     table[0, 1] = -1  # no page
     q = draw(len(LENGTHS), 1, 4, 8)
     seen = flash_attn.flash_attn_with_kvcache(

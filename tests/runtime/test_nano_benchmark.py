@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -37,7 +38,8 @@ class VoxCPMServerImpl:
     def is_finished(self):
         return not self.left
     def step(self):
-        stepped = [types.SimpleNamespace(seq_id=name) for name in self.left]
+        sound = types.SimpleNamespace(generated_waveforms=[[0.5]])
+        stepped = [types.SimpleNamespace(seq_id=name, custom_payload=sound) for name in self.left]
         self.left = {name: left - 1 for name, left in self.left.items() if left > 1}
         return stepped
 '''
@@ -117,6 +119,7 @@ class Engine:
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []
         self.left: dict[str, int] = {}
+        self.sound = 0.5
 
     def add_request(self, name: str, text: str, **options: Any) -> None:
         assert text == checkpoints.TEXT
@@ -132,7 +135,8 @@ class Engine:
             self.left[name] -= 1
             if not self.left[name]:
                 del self.left[name]
-        return [type("Sequence", (), {"seq_id": name}) for name in names]
+        payload = SimpleNamespace(generated_waveforms=[[0.1], [self.sound]])
+        return [SimpleNamespace(seq_id=name, custom_payload=payload) for name in names]
 
 
 def test_each_stream_is_told_its_first_and_its_last_patch(
@@ -144,6 +148,13 @@ def test_each_stream_is_told_its_first_and_its_last_patch(
     spoken = nano_process.speak(engine, streams=3, patches=2)
     assert engine.asked == [{"max_generate_length": 2, "cfg_value": CFG}] * 3
     assert (spoken.firsts, spoken.totals) == ([1, 1, 3], [2, 2, 4])
+
+
+def test_what_is_no_sound_is_an_error() -> None:
+    engine = Engine()
+    engine.sound = float("nan")
+    with pytest.raises(RuntimeError, match="not finite"):
+        nano_process.speak(engine, streams=1, patches=2)
 
 
 def test_orders_are_answered_line_by_line(monkeypatch: pytest.MonkeyPatch) -> None:
