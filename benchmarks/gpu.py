@@ -113,7 +113,7 @@ def run_part(
                 row = task.measure()
             except (RuntimeError, ImportError, VoxcpmError) as error:  # of the device, the engine
                 print(f"{name}: {task.label} failed: {type(error).__name__}: {error}", flush=True)
-                bench.dismiss()  # what failed is not to be used again
+                bench.give_up()
                 continue
             ledger.add(name, task.label, asdict(row))
             left -= 1

@@ -45,10 +45,13 @@ START_S = 600.0
 
 
 @contextmanager
-def own_server(variables: Mapping[str, str] | None = None) -> Iterator[str]:
+def own_server(
+    variables: Mapping[str, str] | None = None, patience: float = START_S
+) -> Iterator[str]:
     """Serve this checkout on a free port of the loopback; give its URL once it is ready.
 
     ``variables``: settings beside those of the environment, such as ``VOXCPM_ENGINE``.
+    ``patience``: seconds that the engine may take to load.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -66,15 +69,15 @@ def own_server(variables: Mapping[str, str] | None = None) -> Iterator[str]:
         },
     )
     try:
-        _wait_ready(process, url)
+        _wait_ready(process, url, patience)
         yield url
     finally:
         process.terminate()
         process.wait()
 
 
-def _wait_ready(process: subprocess.Popen[bytes], url: str) -> None:
-    deadline = time.monotonic() + START_S
+def _wait_ready(process: subprocess.Popen[bytes], url: str, patience: float) -> None:
+    deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise click.ClickException("The server did not start; its own words are above.")
@@ -84,7 +87,7 @@ def _wait_ready(process: subprocess.Popen[bytes], url: str) -> None:
             time.sleep(0.1)
         else:
             return
-    raise click.ClickException(f"The engine was not ready after {START_S:.0f} s.")
+    raise click.ClickException(f"The engine was not ready after {patience:.0f} s.")
 
 
 @contextmanager

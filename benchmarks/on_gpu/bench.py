@@ -110,6 +110,7 @@ class Bench:
         self._weights = weights
         self._models: dict[str, VoxCPM] = {}
         self._guest: tuple[str, Guest] | None = None
+        self._given_up: set[str] = set()
 
     @property
     def on_gpu(self) -> bool:
@@ -131,11 +132,25 @@ class Bench:
         return self._models[model]
 
     def host(self, key: str, invite: Callable[[], G]) -> G:
-        """Return the guest of this key; one of another key leaves before it comes."""
+        """Return the guest of this key; one of another key leaves before it comes.
+
+        Raises RuntimeError for one that did not come, or was given up: minutes would go by until it
+        failed once more.
+        """
+        if key in self._given_up:
+            raise RuntimeError(f"{key} has failed before.")
         if self._guest is None or self._guest[0] != key:
             self.dismiss()
+            self._given_up.add(key)
             self._guest = key, invite()
+            self._given_up.remove(key)
         return cast(G, self._guest[1])
+
+    def give_up(self) -> None:
+        """Let the guest leave and not come again: what failed is not to be used."""
+        if self._guest is not None:
+            self._given_up.add(self._guest[0])
+        self.dismiss()
 
     def dismiss(self) -> None:
         """Let the guest leave, if there is one."""

@@ -7,35 +7,24 @@ flash-attn is missing, ``flash_shim`` stands in for it.
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
-from pathlib import Path
 from statistics import median
-from typing import Any
 
 import numpy as np
-import torch
-from safetensors.torch import load_file
 
-from benchmarks.checkpoints import TOKENS
 from benchmarks.on_gpu.bench import Bench, Task
 from benchmarks.on_gpu.listeners import CAPTURE_SECONDS, ForcedRunner, start, utterance
+from benchmarks.on_gpu.peer import LENGTH, Peer, Round, folder_for
 
-ROOT = Path(__file__).parent.parent.parent
 NEEDED = ("nanovllm_voxcpm", "transformers", "pydantic", "xxhash", "huggingface_hub", "tqdm")
-LENGTH = 256
-"""Positions of a slot, on both sides: a page of their cache, and more than is spoken."""
 BARS = {("2", 64): 1.8}
 """The ratios to reach on an H100, by model and streams."""
-LINKED = ("config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors")
 
 COLUMNS = {
     "model": "model",
@@ -84,14 +73,6 @@ class Row:
     ratio: float
     worst: float
     bar: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """Seconds from the asking to the first and the last sound of each stream."""
-
-    firsts: Sequence[float]
-    totals: Sequence[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +157,7 @@ class Contest:
 
     def __init__(self, bench: Bench, model: str, most: int) -> None:
         self._patches = bench.scale.spoken
-        self._theirs = Nano(folder_for(bench.folder(model)), most)
+        self._theirs = Peer(folder_for(bench.folder(model)), most)
         try:
             self._runner = ForcedRunner(
                 bench.model(model),
@@ -223,83 +204,3 @@ class Contest:
         with closing(self._engine.speak(utterance(seed))) as stream:
             times = [time.perf_counter() - asked for _ in stream]
         return times[0], times[-1]
-
-
-class Nano:
-    """The package in ``nano_process``, whose own words go where ours go."""
-
-    def __init__(self, folder: Path, streams: int) -> None:
-        """Begin to load it."""
-        self._process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "benchmarks.on_gpu.nano_process", str(folder)),
-                *("--streams", str(streams), "--length", str(LENGTH)),
-            ],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-        )
-
-    def wait_ready(self) -> str:
-        """Wait until it is loaded; return what serves its calls to flash-attn."""
-        ready = self._answer()
-        print(f"nano-vllm-voxcpm was loaded in {ready['seconds']:.0f} s", flush=True)
-        if ready["tokens"] != TOKENS:
-            raise RuntimeError(f"it reads {ready['tokens']} tokens where we read {TOKENS}.")
-        return str(ready["attention"])
-
-    def speak(self, streams: int, patches: int) -> Round:
-        """Let it speak."""
-        assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # it has ended: there will be no answer
-            self._process.stdin.write(json.dumps({"streams": streams, "patches": patches}) + "\n")
-            self._process.stdin.flush()
-        answer = self._answer()
-        return Round(answer["firsts"], answer["totals"])
-
-    def close(self) -> None:
-        """End it."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        with suppress(BrokenPipeError):
-            self._process.stdin.close()
-        try:
-            self._process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process.stdout.close()
-
-    def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError("nano-vllm-voxcpm has ended; its own words are above.")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-
-def folder_for(home: Path) -> Path:
-    """Return a folder beside a checkpoint, made once, with the files that the package looks for."""
-    folder = home.with_name(f"{home.name}-nano")
-    if (folder / "audiovae.pth").exists():
-        return folder
-    folder.mkdir(exist_ok=True)
-    for name in LINKED:
-        link = folder / name
-        link.unlink(missing_ok=True)
-        link.symlink_to((home / name).resolve())
-    tensors = load_file(home / "audiovae.safetensors")
-    # What makes no sound, but is looked for.
-    for part in ("weight_g", "weight_v", "bias"):
-        same = tensors[f"encoder.fc_mu.{part}"].clone()
-        tensors.setdefault(f"encoder.fc_logvar.{part}", same)
-    config = json.loads((home / "config.json").read_text(encoding="utf-8"))
-    if bounds := config["audio_vae_config"].get("sr_bin_boundaries"):
-        tensors["decoder.sr_bin_boundaries"] = torch.tensor(bounds, dtype=torch.int32)
-    half = folder / "audiovae.part"
-    torch.save({"state_dict": tensors}, half)
-    half.rename(folder / "audiovae.pth")  # last: a folder without it is half made
-    return folder

@@ -35,6 +35,8 @@ WAYS = (("burst", "pcm"), ("burst", "wav"), ("poisson", "pcm"))
 """How requests come, and the format that they ask for."""
 MOST = 512
 """Streams that the server carries."""
+START_SECONDS = 240.0
+"""How long the server may take until it is ready."""
 PATIENCE = 120.0
 """Seconds without a byte after which a reply is given up."""
 FIRST_BARS_MS = {("2", 1): 30.0}
@@ -145,7 +147,7 @@ class Served:
         self._stack = ExitStack()
         begun = time.perf_counter()
         try:
-            self.url = self._stack.enter_context(own_server(variables))
+            self.url = self._stack.enter_context(own_server(variables, START_SECONDS))
         except click.ClickException as error:
             raise RuntimeError(error.message) from error
         print(f"the server was ready in {time.perf_counter() - begun:.0f} s", flush=True)

@@ -85,6 +85,24 @@ def test_a_guest_of_another_key_leaves_before_the_next_one_comes(bench: Bench) -
     assert diary == ["one comes", "one goes", "two comes"]
 
 
+def test_a_guest_that_failed_is_not_waited_for_again(bench: Bench) -> None:
+    diary: list[str] = []
+
+    def fail() -> Visitor:
+        diary.append("one fails")
+        raise RuntimeError("It takes minutes.")
+
+    with pytest.raises(RuntimeError, match="It takes minutes"):
+        bench.host("one", fail)
+    with pytest.raises(RuntimeError, match="one has failed before"):
+        bench.host("one", fail)
+    bench.host("two", partial(Visitor, "two", diary))
+    bench.give_up()
+    with pytest.raises(RuntimeError, match="two has failed before"):
+        bench.host("two", partial(Visitor, "two", diary))
+    assert diary == ["one fails", "two comes", "two goes"]
+
+
 def test_all_parts_share_the_time_of_a_call(
     tmp_path: Path, bench: Bench, diary: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from benchmarks import checkpoints
-from benchmarks.on_gpu import nano, nano_process
+from benchmarks.on_gpu import nano, nano_process, peer
 from benchmarks.on_gpu.bench import CFG, STEPS, TINY, Bench
 from tests.runtime import tiny
 
@@ -86,7 +86,7 @@ def test_an_utterance_that_ends_early_is_an_error(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("NANO_STOPS_EARLY", "1")
-    with pytest.raises(RuntimeError, match="has ended; its own words are above"):
+    with pytest.raises(RuntimeError, match="has ended, or took"):
         nano.measure(bench, "1.5", 2, 2)
     assert "a stream ended after 3 patches and not after 4" in capfd.readouterr().err
 
@@ -97,15 +97,24 @@ def test_a_package_that_cannot_be_loaded_is_told(bench: Bench, diary: Path) -> N
         nano.measure(bench, "1.5", 1, 1)
 
 
+def test_a_package_that_hangs_is_ended(
+    bench: Bench, diary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (diary.parent / "site" / "librosa.py").write_text("import threading\nthreading.Event().wait()")
+    monkeypatch.setattr(peer, "START_SECONDS", 0.1)
+    with pytest.raises(RuntimeError, match="or took more than 0 s"):
+        nano.measure(bench, "1.5", 1, 1)
+
+
 def test_another_tokenizer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     ready = {"tokens": 58, "attention": "", "seconds": 1.0}
-    monkeypatch.setattr(nano.Nano, "_answer", lambda _: ready)
+    monkeypatch.setattr(peer.Peer, "_answer", lambda *_: ready)
     with pytest.raises(RuntimeError, match="58 tokens where we read 60"):
-        object.__new__(nano.Nano).wait_ready()
+        object.__new__(peer.Peer).wait_ready()
 
 
 def test_rounds_are_summed_up() -> None:
-    rounds = [nano.Round([1.0, 2.0], [5.0, 8.0]), nano.Round([1.0, 1.0], [4.0, 4.0])]
+    rounds = [peer.Round([1.0, 2.0], [5.0, 8.0]), peer.Round([1.0, 1.0], [4.0, 4.0])]
     figures = nano.Figures.of(rounds, patches=5, patch_seconds=0.5)
     assert figures.first_p50_ms == 1000
     assert figures.rtf == pytest.approx(4.5 / 2.5)
@@ -175,10 +184,10 @@ def test_the_package_finds_its_files_and_all_tensors(
     kind = checkpoints.KINDS[model]
     monkeypatch.setattr(checkpoints, "make_config", lambda _: tiny.make_config(kind))
     home = checkpoints.make(tmp_path, model, dtype=torch.bfloat16)
-    folder = nano.folder_for(home)
-    assert nano.folder_for(home) == folder != home
+    folder = peer.folder_for(home)
+    assert peer.folder_for(home) == folder != home
     files = {path.name for path in folder.iterdir()}
-    assert files == {*nano.LINKED, "audiovae.pth"}, "each .safetensors is taken for the model"
+    assert files == {*peer.LINKED, "audiovae.pth"}, "each .safetensors is taken for the model"
     tensors = torch.load(folder / "audiovae.pth")["state_dict"]
     whole = load_file(tiny.make(tmp_path / "whole", kind) / "audiovae.safetensors")
     assert {name: part.shape for name, part in tensors.items()} == {
