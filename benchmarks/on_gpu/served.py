@@ -33,8 +33,8 @@ VOICE, PRESET = "alloy", "voxcpm"
 """A voice with a clip, as most are, and the preset of ten steps."""
 WAYS = (("burst", "pcm"), ("burst", "wav"), ("poisson", "pcm"))
 """How requests come, and the format that they ask for."""
-MOST = 512
-"""Streams that the server carries."""
+MOST = 256
+"""Streams that the server carries: the largest crowd."""
 START_SECONDS = 240.0
 """How long the server may take until it is ready."""
 PATIENCE = 120.0

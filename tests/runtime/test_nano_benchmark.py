@@ -91,6 +91,19 @@ def test_an_utterance_that_ends_early_is_an_error(
     assert "a stream ended after 3 patches and not after 4" in capfd.readouterr().err
 
 
+def test_our_own_utterance_that_ends_early_is_an_error(
+    bench: Bench, diary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contest = nano.Contest(bench, "1.5", 1)
+    try:
+        contest.ours(1)
+        monkeypatch.setattr(contest, "_patches", 8)
+        with pytest.raises(RuntimeError, match=r"a stream of 0\.64 s and not of 1\.28 s"):
+            contest.ours(1)
+    finally:
+        contest.close()
+
+
 def test_a_package_that_cannot_be_loaded_is_told(bench: Bench, diary: Path) -> None:
     (diary.parent / "site" / "nanovllm_voxcpm" / "models" / "voxcpm" / "server.py").unlink()
     with pytest.raises(RuntimeError, match="has ended"):
