@@ -40,7 +40,7 @@ class Peer:
         """Begin to load it."""
         self._process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "benchmarks.on_gpu.nano_process", str(folder)),
+                *(sys.executable, "-m", "benchmarks.on_gpu.nano_process", str(folder.resolve())),
                 *("--streams", str(streams), "--length", str(LENGTH)),
             ],
             cwd=ROOT,

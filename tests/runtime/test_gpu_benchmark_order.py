@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import gpu
-from benchmarks.on_gpu import upstream
+from benchmarks.on_gpu import nano, served, upstream
 from benchmarks.on_gpu.bench import TINY, TRUE, Bench, Task
 from benchmarks.on_gpu.ledger import Ledger
 from benchmarks.on_gpu.machine import Machine
@@ -133,3 +133,12 @@ def test_the_package_is_left_out_where_it_is_not(
     monkeypatch.setattr(upstream, "NEEDED", ("torch", "no_such_package"))
     assert gpu.run_parts(["upstream"], bench, Ledger(tmp_path, "tiny", HERE)) == 0
     assert capsys.readouterr().out == "upstream is left out for want of no_such_package.\n"
+
+
+def test_the_list_of_wheels_holds_what_the_parts_look_for() -> None:
+    """Beside torch, transformers and what these bring."""
+    brought = {"torch", "transformers", "tqdm", "huggingface_hub", "click"}
+    lines = Path(upstream.__file__).with_name("wheels.txt").read_text().splitlines()
+    carried = {line.partition("==")[0].replace("-", "_") for line in lines} | {"nanovllm_voxcpm"}
+    assert {*served.NEEDED, *nano.NEEDED, *upstream.NEEDED} - brought <= carried
+    assert "nano-vllm-voxcpm==2.0.5" in lines
