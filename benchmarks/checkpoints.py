@@ -30,6 +30,9 @@ TEXT, TOKENS = "x" * 59, 60
 
 Shapes = dict[str, tuple[int, ...]]
 
+DTYPES = {torch.float32: ("F32", 4), torch.bfloat16: ("BF16", 2)}
+"""Of the language models' tensors: what a file calls them, and the bytes of a number."""
+
 LATENT = 64
 """Channels of a frame of latents."""
 VOCABULARY = 640
@@ -82,14 +85,22 @@ class Sizes:
     vae: tuple[int, int]
 
 
-def make(folder: Path, model: str, seed: int = 1, device: str = "cpu") -> Path:
+def make(
+    folder: Path,
+    model: str,
+    seed: int = 1,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Path:
     """Write the checkpoint of a model unless it is there, and return its folder.
 
     The stop head is zero, so that no speech ends by itself.  ``device``: where the numbers are
-    drawn; a GPU is much the faster, and draws others from the same seed.
+    drawn; a GPU is much the faster, and draws others from the same seed.  ``dtype``: one of
+    ``DTYPES``; the VAE stays in float32.
     """
     home = folder / KINDS[model]
-    done = home / f"seed-{seed}"  # written last: a folder without it is half made
+    # Written last: a folder without it is half made.
+    done = home / f"seed-{seed}-{DTYPES[dtype][0]}"
     if done.exists():
         return home
     home.mkdir(parents=True, exist_ok=True)
@@ -100,7 +111,7 @@ def make(folder: Path, model: str, seed: int = 1, device: str = "cpu") -> Path:
     parsed, tokenizer = parser.parse(content), TextTokenizer(home / "tokenizer.json")
     weights, vae = Asked({}), Asked({})
     ARCHITECTURES[parsed.architecture](parsed, weights, vae, tokenizer)
-    write(home / "model.safetensors", weights.shapes, generator)
+    write(home / "model.safetensors", weights.shapes, generator, dtype)
     write(home / "audiovae.safetensors", vae.shapes, generator)
     done.touch()
     return home
@@ -250,13 +261,16 @@ class Asked(Weights):
         return torch.empty(sum(parts.values()), *shape, device=self.device)  # [sum, *shape]
 
 
-def write(path: Path, shapes: Shapes, generator: torch.Generator) -> None:
+def write(
+    path: Path, shapes: Shapes, generator: torch.Generator, dtype: torch.dtype = torch.float32
+) -> None:
     """Write random tensors as safetensors, holding one at a time."""
     header: dict[str, object] = {}
     end = 0
+    called, size = DTYPES[dtype]
     for name, shape in shapes.items():
-        start, end = end, end + 4 * math.prod(shape)
-        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [start, end]}
+        start, end = end, end + size * math.prod(shape)
+        header[name] = {"dtype": called, "shape": shape, "data_offsets": [start, end]}
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)  # the tensors begin at a multiple of 8
     with path.open("wb") as file:
@@ -265,7 +279,8 @@ def write(path: Path, shapes: Shapes, generator: torch.Generator) -> None:
             tensor = draw(name, shape, generator)  # shape
             if not tensor.isfinite().all():
                 raise ValueError(f"{name} is not finite.")
-            file.write(tensor.cpu().numpy().data)
+            # As bytes: numpy knows no bfloat16.
+            file.write(tensor.to(dtype).flatten().view(torch.uint8).cpu().numpy().data)
 
 
 def draw(name: str, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

@@ -1,11 +1,14 @@
 """The runtime on a GPU: is it right there, how fast is it, how many can listen.
 
-    python benchmarks/gpu.py --part all --state DIR [--json FILE] [--device cuda] [--size true]
+    python benchmarks/gpu.py --part all --state DIR [--weights DIR] [--json FILE]
+                             [--device cuda] [--size true]
 
 Needs torch (2.5 or newer), numpy, safetensors and tokenizers, and nothing to be installed; the
-part ``upstream`` needs the ``voxcpm`` package and is left out where that is not.  Weights are
-random, of the true sizes, made at the first need in the state's folder (13 GB); lengths are forced.
+parts ``nano``, ``http`` and ``upstream`` need packages and are left out where these are not.
+Weights are random, of the true sizes, made at the first need (7 GB on a GPU); lengths are forced.
 
+- nano: nano-vllm-voxcpm on the same weights, both engines in turn, streams that come together.
+- http: the whole server over HTTP, heard by many.
 - parity: the tests' tiny checkpoints, against our own float32 on the CPU; a row alone and among
   others; CUDA graphs and the same operators one by one.  float32 must keep within 1e-4; bfloat16
   is told.
@@ -17,13 +20,10 @@ random, of the true sizes, made at the first need in the state's folder (13 GB);
 - memory: how many slots fit, and what a request gets when nothing is left.
 - launches: how many kernels a step has without graphs, and how long the device is busy with them.
 
-A part takes up to 8 minutes and then stops; what is done is kept in ``DIR/rows.jsonl``, and the
+``all`` takes of each part what tells most, in this order, and then the rest.  A call begins no row
+after 400 seconds, which makes 8 to 9 minutes; what is done is kept in ``DIR/rows.jsonl``, and the
 same command goes on from there, after an interruption too, or on another machine of the kind that
-was given that file.  Begin a new folder for other code.  All of it, each part in a process of its
-own:
-
-    for part in parity step upstream engine memory launches; do
-        timeout 540 python benchmarks/gpu.py --part $part --state gpu --json gpu.json; done
+was given that file.  Begin a new folder for other code.  docs/gpu.md says how to run it all.
 
 ``--device cpu --size tiny`` tries the script in a minute: its figures mean nothing.
 """
@@ -33,6 +33,8 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
+import signal
 import sys
 import tempfile
 import time
@@ -46,57 +48,96 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # for the tests' checkpoints and streams
 
-from benchmarks.on_gpu import launches, listeners, memory, parity, steps, upstream
+from benchmarks.on_gpu import launches, listeners, memory, nano, parity, served, steps, upstream
 from benchmarks.on_gpu.bench import TINY, TRUE, Bench, Task
 from benchmarks.on_gpu.ledger import Ledger
 from benchmarks.on_gpu.machine import Machine
 from voxcpm_openai.errors import VoxcpmError
 
-PART_SECONDS = 400.0
-"""No row is begun later than this after its part: with the longest row it makes 8 minutes."""
+CALL_SECONDS = 400.0
+"""No row is begun later than this: with the longest row it makes 8 to 9 minutes."""
+
+
+def _nothing(_: Bench) -> list[str]:
+    return []
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """``columns``: the fields of a row that its table shows, and their headings."""
+    """``columns``: the fields of a row that its table shows, and their headings.
+
+    ``missing``: what it needs beside torch and is not here; it is left out for want of that.
+    """
 
     tasks: Callable[[Bench], Iterator[Task]]
     columns: Mapping[str, str]
+    missing: Callable[[Bench], list[str]] = _nothing
 
 
 PARTS = {
+    "nano": Part(nano.tasks, nano.COLUMNS, nano.missing),
+    "http": Part(served.tasks, served.COLUMNS, served.missing),
     "parity": Part(parity.tasks, parity.COLUMNS),
     "step": Part(steps.tasks, steps.COLUMNS),
-    "upstream": Part(upstream.tasks, upstream.COLUMNS),
+    "upstream": Part(upstream.tasks, upstream.COLUMNS, upstream.missing),
     "engine": Part(listeners.tasks, listeners.COLUMNS),
     "memory": Part(memory.tasks, memory.COLUMNS),
     "launches": Part(launches.tasks, launches.COLUMNS),
 }
 
 
-def run_part(name: str, bench: Bench, ledger: Ledger, seconds: float = PART_SECONDS) -> int:
+def run_part(
+    name: str,
+    bench: Bench,
+    ledger: Ledger,
+    until: float = math.inf,
+    telling: bool | None = None,
+) -> int:
     """Measure the rows that are not done; return how many are still not.
 
-    A row that fails is told and passed over: the others may be had all the same.
+    ``until``: a moment of the monotonic clock after which no row is begun.  ``telling``: take only
+    those that tell most, or only the others.  A row that fails is told and passed over: the others
+    may be had all the same.
     """
-    if name == "upstream" and (missing := upstream.missing()):
-        print(f"upstream is left out: {', '.join(missing)} would have to be installed.")
-        return 0
     done = ledger.rows(name)
     tasks = [task for task in PARTS[name].tasks(bench) if task.label not in done]
-    left, deadline = len(tasks), time.monotonic() + seconds
-    for task in tasks:
-        if time.monotonic() > deadline:
-            print(f"{name}: its time is up; the same command goes on with the other {left} rows.")
-            break
-        print(f"{name}: {task.label}", flush=True)
-        try:
-            row = task.measure()
-        except (RuntimeError, ImportError, VoxcpmError) as error:  # of the device, the engine, ...
-            print(f"{name}: {task.label} failed: {type(error).__name__}: {error}", flush=True)
-            continue
-        ledger.add(name, task.label, asdict(row))
-        left -= 1
+    tasks = [task for task in tasks if telling in (None, task.telling)]
+    left = len(tasks)
+    try:
+        for task in tasks:
+            if time.monotonic() > until:
+                print(f"{name}: the time is up; the same command goes on with {left} more rows.")
+                break
+            print(f"{name}: {task.label}", flush=True)
+            try:
+                row = task.measure()
+            except (RuntimeError, ImportError, VoxcpmError) as error:  # of the device, the engine
+                print(f"{name}: {task.label} failed: {type(error).__name__}: {error}", flush=True)
+                bench.give_up()
+                continue
+            ledger.add(name, task.label, asdict(row))
+            left -= 1
+    finally:
+        bench.dismiss()
+    return left
+
+
+def run_parts(names: Sequence[str], bench: Bench, ledger: Ledger) -> int:
+    """Measure what tells most of each part, then the rest; return how many rows are left."""
+    until, left = time.monotonic() + CALL_SECONDS, 0
+    missing = {name: PARTS[name].missing(bench) for name in names}
+    for name in names:
+        if missing[name]:
+            print(f"{name} is left out for want of {', '.join(missing[name])}.")
+    for telling in (True, False):
+        for name in names:
+            if missing[name]:
+                continue
+            count = len(ledger.rows(name))
+            left += run_part(name, bench, ledger, until, telling)
+            rows = list(ledger.rows(name).values())
+            if len(rows) > count or (rows and not telling):
+                print_table(PARTS[name].columns, rows)
     return left
 
 
@@ -132,7 +173,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the parts that are asked for; return 1 where rows are left."""
     parser = argparse.ArgumentParser(description="The runtime on a GPU.")
     parser.add_argument("--part", choices=[*PARTS, "all"], required=True)
-    parser.add_argument("--state", type=Path, required=True, help="folder of rows and weights")
+    parser.add_argument("--state", type=Path, required=True, help="folder of the rows")
+    parser.add_argument("--weights", type=Path, help="folder of the weights; else the state's")
     parser.add_argument("--json", type=Path, help="file for all rows that are done")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--size", choices=("true", "tiny"), default="true")
@@ -141,23 +183,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("torch sees no CUDA device here; --device cpu --size tiny tries the script.")
     if options.size == "tiny":
         torch.set_num_threads(1)  # products so small gain nothing from more
-    left = 0
     with tempfile.TemporaryDirectory() as scratch:
-        weights = options.state / "weights" if options.size == "true" else Path(scratch)
+        kept = options.weights or options.state / "weights"
+        weights = kept if options.size == "true" else Path(scratch)
         bench = Bench(options.device, TRUE if options.size == "true" else TINY, weights)
         machine = Machine.of(bench.device)
         ledger = Ledger(options.state, options.size, machine)
         print(machine)
         with _engine_log(options.state / "engine.log"):
-            for name in PARTS if options.part == "all" else [options.part]:
-                left += run_part(name, bench, ledger)
-                if rows := list(ledger.rows(name).values()):
-                    print_table(PARTS[name].columns, rows)
-                if options.json is not None:
-                    entries = [asdict(entry) for entry in ledger.entries()]
-                    options.json.write_text(json.dumps(entries, indent=1) + "\n")
+            left = run_parts([*PARTS] if options.part == "all" else [options.part], bench, ledger)
+        if options.json is not None:
+            entries = [asdict(entry) for entry in ledger.entries()]
+            options.json.write_text(json.dumps(entries, indent=1) + "\n")
     return 1 if left else 0
 
 
+def _end(number: int, _: object) -> None:
+    """Let ``timeout`` end the processes of the guests too."""
+    sys.exit(128 + number)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _end)
     sys.exit(main())

@@ -18,7 +18,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from statistics import median
@@ -45,8 +45,14 @@ START_S = 600.0
 
 
 @contextmanager
-def own_server() -> Iterator[str]:
-    """Serve this checkout on a free port of the loopback; give its URL once it is ready."""
+def own_server(
+    variables: Mapping[str, str] | None = None, patience: float = START_S
+) -> Iterator[str]:
+    """Serve this checkout on a free port of the loopback; give its URL once it is ready.
+
+    ``variables``: settings beside those of the environment, such as ``VOXCPM_ENGINE``.
+    ``patience``: seconds that the engine may take to load.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -56,21 +62,22 @@ def own_server() -> Iterator[str]:
         cwd=ROOT,
         env={
             **os.environ,
+            **(variables or {}),
             "VOXCPM_HOST": "127.0.0.1",
             "VOXCPM_PORT": str(port),
             "VOXCPM_LOG_LEVEL": "warning",
         },
     )
     try:
-        _wait_ready(process, url)
+        _wait_ready(process, url, patience)
         yield url
     finally:
         process.terminate()
         process.wait()
 
 
-def _wait_ready(process: subprocess.Popen[bytes], url: str) -> None:
-    deadline = time.monotonic() + START_S
+def _wait_ready(process: subprocess.Popen[bytes], url: str, patience: float) -> None:
+    deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise click.ClickException("The server did not start; its own words are above.")
@@ -80,7 +87,7 @@ def _wait_ready(process: subprocess.Popen[bytes], url: str) -> None:
             time.sleep(0.1)
         else:
             return
-    raise click.ClickException(f"The engine was not ready after {START_S:.0f} s.")
+    raise click.ClickException(f"The engine was not ready after {patience:.0f} s.")
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar, cast
 
 import torch
 
@@ -76,10 +76,24 @@ TINY = Scale(
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One row to be measured; ``measure`` returns a frozen dataclass of JSON values."""
+    """One row to be measured; ``measure`` returns a frozen dataclass of JSON values.
+
+    ``telling``: it says most, and comes before the rest of all parts.
+    """
 
     label: str
     measure: Callable[[], Any]
+    telling: bool = False
+
+
+class Guest(Protocol):
+    """What holds memory of the device from one row to the next."""
+
+    def close(self) -> None:
+        """Give it back."""
+
+
+G = TypeVar("G", bound=Guest)
 
 
 class Bench:
@@ -95,6 +109,8 @@ class Bench:
         self.dtype = "bfloat16" if self.on_gpu else "float32"
         self._weights = weights
         self._models: dict[str, VoxCPM] = {}
+        self._guest: tuple[str, Guest] | None = None
+        self._given_up: set[str] = set()
 
     @property
     def on_gpu(self) -> bool:
@@ -104,7 +120,8 @@ class Bench:
     def folder(self, model: str) -> Path:
         """Return the checkpoint of a model, one of ``checkpoints.KINDS``; it may be made first."""
         if self.scale.size == "true":
-            return checkpoints.make(self._weights, model, device=str(self.device))
+            dtype = getattr(torch, self.dtype)
+            return checkpoints.make(self._weights, model, device=str(self.device), dtype=dtype)
         folder = self._weights / f"tiny-{model}"
         return folder if folder.exists() else tiny.make(folder, checkpoints.KINDS[model])
 
@@ -113,6 +130,35 @@ class Bench:
         if model not in self._models:
             self._models[model] = load_model(self.folder(model), str(self.device), self.dtype)
         return self._models[model]
+
+    def host(self, key: str, invite: Callable[[], G]) -> G:
+        """Return the guest of this key; one of another key leaves before it comes.
+
+        Raises RuntimeError for one that did not come, or was given up: minutes would go by until it
+        failed once more.
+        """
+        if key in self._given_up:
+            raise RuntimeError(f"{key} has failed before.")
+        if self._guest is None or self._guest[0] != key:
+            self.dismiss()
+            self._given_up.add(key)
+            self._guest = key, invite()
+            self._given_up.remove(key)
+        return cast(G, self._guest[1])
+
+    def give_up(self) -> None:
+        """Let the guest leave and not come again: what failed is not to be used."""
+        if self._guest is not None:
+            self._given_up.add(self._guest[0])
+        self.dismiss()
+
+    def dismiss(self) -> None:
+        """Let the guest leave, if there is one."""
+        guest, self._guest = self._guest, None
+        if guest is not None:
+            guest[1].close()
+            del guest
+            self.free_memory()
 
     def length(self, model: VoxCPM) -> int:
         """Return the positions of a slot."""

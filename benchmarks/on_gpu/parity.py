@@ -71,10 +71,11 @@ def tasks(bench: Bench) -> Iterator[Task]:
     for dtype in ("float32", "bfloat16"):
         for kind in tiny.KINDS:
             for mode in SECOND_MODES if kind == "voxcpm2" else MODES:
-                measure = partial(against_cpu, bench, kind, mode, dtype)
-                yield Task(f"{kind}, {mode}, {dtype}", measure)
-            yield Task(f"{kind}, among others, {dtype}", partial(among_others, bench, kind, dtype))
-            yield Task(f"{kind}, graphs, {dtype}", partial(graphs_and_twins, bench, kind, dtype))
+                found = partial(against_cpu, bench, kind, mode, dtype)
+                yield Task(f"{kind}, {mode}, {dtype}", found, telling=True)
+            for name, measure in (("among others", among_others), ("graphs", graphs_and_twins)):
+                found = partial(measure, bench, kind, dtype)
+                yield Task(f"{kind}, {name}, {dtype}", found, telling=True)
 
 
 def against_cpu(bench: Bench, kind: str, mode: str, dtype: str) -> Row:

@@ -46,7 +46,7 @@ class Row:
     upstream_first_ms: float
 
 
-def missing() -> list[str]:
+def missing(_: Bench) -> list[str]:
     """Return the packages that this part needs and this machine has not."""
     return [name for name in NEEDED if find_spec(name) is None]
 
@@ -54,7 +54,7 @@ def missing() -> list[str]:
 def tasks(bench: Bench) -> Iterator[Task]:
     """Each model."""
     for model in bench.scale.models:
-        yield Task(model, partial(measure, bench, model))
+        yield Task(model, partial(measure, bench, model), telling=True)
 
 
 def measure(bench: Bench, model: str) -> Row:
