@@ -18,7 +18,6 @@ import torch
 from voxcpm_openai.contracts import Samples
 from voxcpm_openai.errors import InvalidRequest
 from voxcpm_openai.runtime.model.flow import Grids
-from voxcpm_openai.runtime.model.noise import Noise
 from voxcpm_openai.runtime.model.state import Slots
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 
@@ -55,7 +54,7 @@ class Pieces:
 
     def __init__(self, model: VoxCPM, slots: Slots) -> None:
         self._model, self._slots = model, slots
-        self._noise = Noise(model.device)
+        self._noise = model.ops.noise(model.device)
         self._spare = slots.count - 1
         count, most, device = slots.count, slots.count - 1, model.device
         width = model.config.dit.width
