@@ -46,9 +46,7 @@ def _widened(bits: Any) -> Any:
 
 def _multiply(self: Any, a: Any, b: Any, *rest: Any) -> Any:
     if a.dtype.scalar == b.dtype.scalar == tl.bfloat16:
-        a, b = (
-            interpreter.TensorHandle(_widened(factor.data), tl.float32) for factor in (a, b)
-        )
+        a, b = (interpreter.TensorHandle(_widened(factor.data), tl.float32) for factor in (a, b))
     return _create_dot(self, a, b, *rest)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tests.runtime.interpreted  # noqa: F401, I001  (before anything that brings Triton)
-
 import pytest
 import torch
 import triton
@@ -11,7 +9,7 @@ import triton.language as tl
 from torch import Tensor
 
 from tests.runtime.clips import normal
-from voxcpm_openai.runtime.kernels import past, solver
+from voxcpm_openai.runtime.kernels import solver
 from voxcpm_openai.runtime.kernels.ops import TritonOps
 from voxcpm_openai.runtime.model.noise import ROUNDS, Noise
 from voxcpm_openai.runtime.model.ops import Heads, Rope, TorchOps

@@ -76,8 +76,10 @@ class TritonOps:
             own=heads.own,
             shared=heads.shared,
             width=heads.width,
+            half=max(PRODUCT, heads.width // 2),
             block=max(PRODUCT, triton.next_power_of_2(tokens)),
             rotates=rope is not None,
+            num_warps=2,  # more would share no work and leave room for fewer programs
         )
         return y
 
@@ -111,11 +113,10 @@ class TritonOps:
         count, group = len(q), heads.own // heads.shared
         parts = _parts(count * heads.shared, k.shape[2])
         y = q.new_empty(count, heads.own * heads.width)  # [B, h D]
-        found, peaks, sums = y, y, y
+        found, peaks, sums = y, y, y  # [B, h, parts, D], [B, h, parts] twice
         if parts > 1:
-            wide = {"dtype": torch.float32, "device": q.device}
-            found = torch.empty(count, heads.own, parts, heads.width, **wide)  # [B, h, parts, D]
-            peaks = torch.empty(count, heads.own, parts, **wide)  # [B, h, parts]
+            found = y.new_empty(count, heads.own, parts, heads.width, dtype=torch.float32)
+            peaks = found.new_empty(count, heads.own, parts)  # [B, h, parts]
             sums = torch.empty_like(peaks)  # [B, h, parts]
         _launch(
             past.attend,

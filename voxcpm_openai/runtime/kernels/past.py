@@ -39,12 +39,11 @@ def remember(
     position = tl.load(positions + row)
     source = qkv + (row * (own + 2 * shared) + head) * width
     value = tl.load(source + d)
-    if rotates:
-        if head < own + shared:
-            turned = position * width + d
-            swapped = tl.load(source + (d + width // 2) % width).to(tl.float32)
-            kept = value.to(tl.float32) * tl.load(cos + turned)
-            value = (kept + swapped * tl.load(sin + turned)).to(value.dtype)
+    if rotates and head < own + shared:
+        turned = position * width + d
+        swapped = tl.load(source + (d + width // 2) % width).to(tl.float32)
+        kept = value.to(tl.float32) * tl.load(cos + turned)
+        value = (kept + swapped * tl.load(sin + turned)).to(value.dtype)
     if head < own:
         tl.store(q + (row * own + head) * width + d, value)
     else:
@@ -80,8 +79,8 @@ def attend(
     """A program for each row, head of keys, and part of the row's keys.
 
     The ``group`` queries of a head of keys are the rows of a product.  ``scale``: of the scores, in
-    powers of two.  With one part ``y [R, h, width]`` is the result.  With more it is ``[R, h, parts,
-    width]`` in float32, not yet divided, with ``peaks, sums [R, h, parts]`` beside it.
+    powers of two.  With one part ``y [R, h, width]`` is the result.  With more it is, in float32
+    and not yet divided, ``[R, h, parts, width]``, with ``peaks, sums [R, h, parts]`` beside it.
     """
     row, head, part = tl.program_id(0).to(tl.int64), tl.program_id(1), tl.program_id(2)
     position = tl.load(positions + row).to(tl.int32)

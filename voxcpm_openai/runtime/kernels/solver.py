@@ -30,16 +30,16 @@ def line_up(
     inside = columns < width
     # A token is a sum of which all but one or two terms are nothing, and are not loaded.
     given = inside & (row < rows) & (place < told)
-    value = tl.load(
-        condition + (own * told + place) * width + columns, mask=given, other=0.0
-    ).to(tl.float32)
+    value = tl.load(condition + (own * told + place) * width + columns, mask=given, other=0.0).to(
+        tl.float32
+    )
     at = inside & (place == lead - 1)
     value += tl.load(time + own * time_row + columns, mask=at, other=0.0).to(tl.float32)
     before = place - lead
     old = inside & (before >= 0) & (before < patch)
-    value += tl.load(
-        past + (own * patch + before) * width + columns, mask=old, other=0.0
-    ).to(tl.float32)
+    value += tl.load(past + (own * patch + before) * width + columns, mask=old, other=0.0).to(
+        tl.float32
+    )
     frame = before - patch
     value += tl.load(
         frames + (own * patch + frame) * width + columns, mask=inside & (frame >= 0), other=0.0
