@@ -87,7 +87,7 @@ class Bench:
 
     def __init__(self, device: str, scale: Scale, weights: Path, kernels: str = "torch") -> None:
         """``device``: ``cuda`` or ``cpu``.  ``weights``: a folder for the checkpoints; those of the
-        true sizes take 13 GB.  ``kernels``: what the models calculate with, ``torch`` or ``triton``.
+        true sizes take 13 GB.  ``kernels``: of the models, ``torch`` or ``triton``.
         """
         # With its number, which some of torch's functions ask for.
         self.device = torch.device("cuda", 0) if device == "cuda" else torch.device(device)
