@@ -122,7 +122,7 @@ class Ours:
             self.runner.admit(slot, job)
         marks = []
         for _ in range(patches):
-            self.runner.step(range(streams))
+            self.runner.launch(range(streams)).samples()
             marks.append(time.perf_counter())
         for slot in range(streams):
             self.runner.release(slot)

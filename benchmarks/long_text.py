@@ -37,6 +37,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # for the tests' checkpoi
 
 from benchmarks import checkpoints
 from benchmarks.engine import CFG, Upstream, best_upstream
+from benchmarks.forced import Forced
 from voxcpm_openai import Segment, Utterance, Voice, text
 from voxcpm_openai.registry import load_registry
 from voxcpm_openai.runtime.engine import BatchedEngine
@@ -44,7 +45,7 @@ from voxcpm_openai.runtime.job import Job
 from voxcpm_openai.runtime.loader import DTYPES, load_model
 from voxcpm_openai.runtime.prompts import Prompts
 from voxcpm_openai.runtime.runner import ModelRunner
-from voxcpm_openai.runtime.runner_protocol import Patch
+from voxcpm_openai.runtime.runner_protocol import Step
 from voxcpm_openai.settings import load_settings
 
 LONG = 1500
@@ -98,14 +99,12 @@ class Measured(ModelRunner):
         plan: Any = job.plan
         self._left[slot] = patches(plan.text, self.patch_seconds)
 
-    def step(self, slots: Sequence[int]) -> Sequence[Patch]:
+    def launch(self, slots: Sequence[int]) -> Step:
         """Step, and stop where the length is reached."""
-        made = super().step(slots)
-        for slot in slots:
+        step = super().launch(slots)
+        for slot in step.slots:
             self._left[slot] -= 1
-        return [
-            Patch(one.samples, self._left[slot] <= 0) for slot, one in zip(slots, made, strict=True)
-        ]
+        return Forced(step, [self._left[slot] <= 0 for slot in step.slots])
 
 
 def patches(said: str, patch_seconds: float) -> int:

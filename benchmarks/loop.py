@@ -48,7 +48,7 @@ from tests.batched import CLONE, MockRunner, words_of
 from voxcpm_openai import AudioStream, Samples, Segment, Utterance
 from voxcpm_openai.runtime.edges import Edges
 from voxcpm_openai.runtime.engine import BatchedEngine
-from voxcpm_openai.runtime.runner_protocol import Patch
+from voxcpm_openai.runtime.runner_protocol import Finished
 from voxcpm_openai.runtime.scheduler import Scheduler
 from voxcpm_openai.runtime.stream import Stream
 
@@ -107,7 +107,7 @@ class Instant(MockRunner):
         track[np.arange(len(track)) % (RATE * 6 // 10) > RATE // 2] = 0.0
         self._patches: list[Samples] = list(track.reshape(-1, PATCH))
 
-    def step(self, slots: Sequence[int]) -> list[Patch]:
+    def launch(self, slots: Sequence[int]) -> Finished:
         """Make a patch for each; what this takes does not count."""
         if self._left:
             self.between.append(time.thread_time() - self._left)
@@ -121,18 +121,18 @@ class Instant(MockRunner):
             self.turns += 1
             self._turned.notify_all()
         self._left = time.thread_time()
-        return made
+        return Finished(slots, made)
 
     def wait_for_turn(self, number: int) -> None:
         """Wait until so many steps were made."""
         with self._turned:
             self._turned.wait_for(lambda: self.turns >= number)
 
-    def _patch(self, slot: int) -> Patch:
+    def _patch(self, slot: int) -> tuple[bool, Samples]:
         self.made[slot] += 1
         samples = self._patches[(slot * 7 + self.made[slot]) % len(self._patches)]
         length = words_of(self.live[slot])["length"]
-        return Patch(samples.copy(), self.made[slot] >= length)
+        return self.made[slot] >= length, samples.copy()
 
 
 def utterance(segments: int, patches: int) -> Utterance:

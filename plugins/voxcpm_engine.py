@@ -18,7 +18,7 @@ NAME = "voxcpm"
 PACKAGES = ("torch", "safetensors", "tokenizers", "huggingface_hub")
 
 SLOTS = {"cpu": 8, "cuda": 64}
-"""Rows of a batch; fewer on a GPU whose memory holds fewer."""
+"""Rows of a batch; a GPU has more where more streams may come, fewer where memory is short."""
 LENGTH = 1024
 """Positions of a row: a voice's clip, the longest segment, and more speech than it can take."""
 CAPTURE_SECONDS = 30.0
@@ -117,7 +117,7 @@ def _batch(model: VoxCPM, length: int, settings: Settings) -> tuple[int, Capture
     slots = SLOTS[model.device.type]
     if model.device.type != "cuda":
         return slots, None
-    slots = memory.slots_that_fit(model, length, slots)
+    slots = memory.slots_that_fit(model, length, max(slots, settings.max_streams))
     return slots, graphs.CudaCapture(model.device) if settings.cuda_graphs else graphs.eagerly
 
 

@@ -17,7 +17,7 @@ from voxcpm_openai.contracts import AudioStream, Segment, Utterance, Voice
 from voxcpm_openai.errors import InvalidRequest
 from voxcpm_openai.runtime.engine import BatchedEngine
 from voxcpm_openai.runtime.job import RETRIES, Job, State, seed_of
-from voxcpm_openai.runtime.runner_protocol import DeviceError, Patch
+from voxcpm_openai.runtime.runner_protocol import DeviceError, Finished
 
 RATE = 4_000
 PATCH = 320
@@ -95,7 +95,7 @@ class MockRunner:
         self._raise(job, "unsayable", InvalidRequest)
         self._raise(job, "lost", DeviceError)
 
-    def step(self, slots: Sequence[int]) -> list[Patch]:
+    def launch(self, slots: Sequence[int]) -> Finished:
         jobs = [self.live[slot] for slot in slots]
         with self._changed:
             self.steps.append(jobs)
@@ -107,7 +107,8 @@ class MockRunner:
         if any(self._now(slot, "lost-late") for slot in slots):
             raise DeviceError("lost")
         patches = [self._patch(slot) for slot in slots]
-        return patches[:-1] if any(self._now(slot, "short") for slot in slots) else patches
+        short = any(self._now(slot, "short") for slot in slots)
+        return Finished(slots, patches[:-1] if short else patches)
 
     def release(self, slot: int) -> None:
         with self._changed:
@@ -127,7 +128,7 @@ class MockRunner:
         with self._changed:
             assert self._changed.wait_for(happened, TIMEOUT)
 
-    def _patch(self, slot: int) -> Patch:
+    def _patch(self, slot: int) -> tuple[bool, np.ndarray]:
         job, number = self.live[slot], self.made[slot]
         self.made[slot] += 1
         words = words_of(job)
@@ -136,7 +137,7 @@ class MockRunner:
         if "dead" in words and first:
             samples = np.zeros_like(samples)
         endless = "endless" in words or ("astray" in words and first)
-        return Patch(samples, number + 1 >= words["length"] and not endless)
+        return number + 1 >= words["length"] and not endless, samples
 
     def _now(self, slot: int, word: str) -> bool:
         return words_of(self.live[slot]).get(word) == self.made[slot]
@@ -144,6 +145,56 @@ class MockRunner:
     def _raise(self, job: Job, word: str, error: type[Exception]) -> None:
         if word in words_of(job):
             raise error(word)
+
+
+class LateStep:
+    """A step whose sound is not there before somebody waits for it; what goes on is noted."""
+
+    done = False
+
+    def __init__(self, runner: AheadRunner, made: Finished, fault: bool) -> None:
+        self.slots, self.made = made.slots, made
+        self.runner, self.fault, self.number = runner, fault, len(runner.steps)
+        runner.note("launch", self.number)
+
+    def stops(self) -> Sequence[bool]:
+        self.runner.note("stops", self.number)
+        return self.made.stops()
+
+    def samples(self) -> Sequence[np.ndarray]:
+        self.runner.note("samples", self.number)
+        if self.fault:
+            raise ValueError("boom")
+        return self.made.samples()
+
+
+class AheadRunner(MockRunner):
+    """A device that works by itself.  ``boom`` is found out when the sound is asked for.
+
+    A text with ``read:k`` is still read in the first k steps that its row is in.
+    """
+
+    def __init__(self, slots: int) -> None:
+        super().__init__(slots)
+        self.notes: list[tuple[str, int]] = []
+        self.unread: dict[int, int] = {}
+
+    def note(self, what: str, number: int) -> None:
+        self.notes.append((what, number))
+
+    def admit(self, slot: int, job: Job) -> None:
+        self.unread[slot] = words_of(job).get("read", 0)
+        super().admit(slot, job)
+
+    def launch(self, slots: Sequence[int]) -> LateStep:
+        speaking = [slot for slot in slots if not self.unread[slot]]
+        self.unread.update({slot: max(0, self.unread[slot] - 1) for slot in slots})
+        fault = any(self._now(slot, "boom") for slot in speaking)
+        try:
+            made = super().launch(speaking)
+        except ValueError:
+            made = Finished(speaking, [self._patch(slot) for slot in speaking])
+        return LateStep(self, made, fault)
 
 
 class Gate:
@@ -173,9 +224,11 @@ class Gate:
 
 
 @contextmanager
-def running(slots: int = 4, *, gated: bool = False, **bounds: Any) -> Iterator[Any]:
+def running(
+    slots: int = 4, *, gated: bool = False, ahead: bool = False, **bounds: Any
+) -> Iterator[Any]:
     """Give an engine, its runner and, if asked for, the gate before its steps."""
-    runner = MockRunner(slots)
+    runner = AheadRunner(slots) if ahead else MockRunner(slots)
     gate = Gate(runner) if gated else None
     bounds = {"rows_per_step": slots, "max_waiting": 10_000, "max_wait": 1e9, **bounds}
     engine = BatchedEngine(runner, **bounds)

@@ -23,7 +23,9 @@ from voxcpm_openai.runtime.job import Job
 TEXTS = st.lists(
     st.tuples(
         st.integers(4, 9),
-        st.sampled_from(["", "", "", "", "bad", "boom:0", "boom:3", "astray room:11", "dead"]),
+        st.sampled_from(
+            ["", "", "", "", "bad", "boom:0", "boom:3", "astray room:11", "dead", "read:2"]
+        ),
     ),
     min_size=1,
     max_size=4,
@@ -35,11 +37,17 @@ REQUESTS = st.lists(
 
 
 @settings(max_examples=60, deadline=None)
-@given(requests=REQUESTS, slots=st.integers(1, 5), rows=st.integers(1, 5), data=st.data())
+@given(
+    requests=REQUESTS,
+    slots=st.integers(1, 5),
+    rows=st.integers(1, 5),
+    ahead=st.booleans(),
+    data=st.data(),
+)
 def test_whatever_joins_leaves_and_fails_the_others_speak_as_if_alone(
-    requests: list[Any], slots: int, rows: int, data: st.DataObject
+    requests: list[Any], slots: int, rows: int, ahead: bool, data: st.DataObject
 ) -> None:
-    with running(slots, rows_per_step=rows) as (engine, runner):
+    with running(slots, rows_per_step=rows, ahead=ahead) as (engine, runner):
         streams, heard, failed = [], [], set()
         for seed, (texts, clip, _) in enumerate(requests):
             words = [f"length:{n} {word}" for n, word in texts]

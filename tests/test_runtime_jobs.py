@@ -52,11 +52,17 @@ def through(edges: Edges, *pieces: np.ndarray) -> np.ndarray:
     return joined(*(edges.feed(piece) for piece in pieces), edges.finish())
 
 
+def grow(job: Job, patch: np.ndarray, *, stopped: bool) -> State:
+    """Tell a job first what the model says of a patch, then its sound."""
+    job.advance(stopped)
+    return job.grow(patch)
+
+
 def make(job: Job, *patches: np.ndarray) -> State:
     """Grow a job by patches, the last of which says stop."""
     state = State.LIVE
     for number, patch in enumerate(patches, 1):
-        state = job.grow(patch, stopped=number == len(patches))
+        state = grow(job, patch, stopped=number == len(patches))
     job.state = state
     return state
 
@@ -175,9 +181,9 @@ def test_seeds_differ_by_root_segment_and_attempt_and_are_the_same_everywhere() 
 
 def test_a_stop_ends_a_job_and_what_was_made_is_ready() -> None:
     one = job(pause=0.1)
-    assert one.grow(tone(PATCH), stopped=False) is State.LIVE
+    assert grow(one, tone(PATCH), stopped=False) is State.LIVE
     assert one.held == pytest.approx(0.1)
-    assert one.grow(tone(PATCH), stopped=True) is State.DONE
+    assert grow(one, tone(PATCH), stopped=True) is State.DONE
     assert one.patches == 2
     np.testing.assert_array_equal(joined(*one.take()), joined(tone(2 * PATCH), silence(100)))
     assert one.held == 0
@@ -186,16 +192,16 @@ def test_a_stop_ends_a_job_and_what_was_made_is_ready() -> None:
 
 def test_a_stop_before_the_least_does_not_count() -> None:
     one = job()
-    assert one.grow(tone(PATCH), stopped=True) is State.LIVE
+    assert grow(one, tone(PATCH), stopped=True) is State.LIVE
 
 
 def test_what_goes_wrong_unheard_is_made_again_with_another_seed() -> None:
     one = job(most=3)
     seeds = [one.seed]
     for _ in range(RETRIES):
-        assert one.grow(tone(PATCH), stopped=False) is State.LIVE
-        assert one.grow(tone(PATCH), stopped=False) is State.LIVE
-        assert one.grow(tone(PATCH), stopped=False) is State.WAITING
+        assert grow(one, tone(PATCH), stopped=False) is State.LIVE
+        assert grow(one, tone(PATCH), stopped=False) is State.LIVE
+        assert grow(one, tone(PATCH), stopped=False) is State.WAITING
         assert (one.patches, one.held, one.take()) == (0, 0, [])
         seeds.append(one.seed)
     assert seeds == [seed_of(7, 0, attempt) for attempt in range(RETRIES + 1)]
@@ -204,7 +210,7 @@ def test_what_goes_wrong_unheard_is_made_again_with_another_seed() -> None:
 def test_the_last_attempt_is_taken_as_it_is() -> None:
     one = job(most=3)
     one.retries = 0
-    assert [one.grow(tone(PATCH), stopped=False) for _ in range(3)][-1] is State.DONE
+    assert [grow(one, tone(PATCH), stopped=False) for _ in range(3)][-1] is State.DONE
     assert len(joined(*one.take())) == 3 * PATCH
 
 
@@ -215,9 +221,9 @@ def test_a_stop_at_the_very_end_of_the_budget_is_no_fault() -> None:
 
 def test_what_is_partly_heard_ends_at_its_budget() -> None:
     one = job(most=4)
-    one.grow(tone(PATCH), stopped=False)
+    grow(one, tone(PATCH), stopped=False)
     first = one.take()
-    assert [one.grow(tone(PATCH), stopped=False) for _ in range(3)] == [
+    assert [grow(one, tone(PATCH), stopped=False) for _ in range(3)] == [
         State.LIVE,
         State.LIVE,
         State.DONE,
@@ -230,12 +236,12 @@ def test_what_is_partly_heard_ends_at_its_budget() -> None:
 def test_dead_air_is_made_again_unless_it_is_heard(spoken: int) -> None:
     one, heard = job(), job()
     for patch in [tone(PATCH)] * spoken:
-        one.grow(patch, stopped=False)
-    heard.grow(tone(PATCH), stopped=False)
+        grow(one, patch, stopped=False)
+    grow(heard, tone(PATCH), stopped=False)
     heard.take()
-    states = [one.grow(silence(PATCH), stopped=False) for _ in range(21)]
+    states = [grow(one, silence(PATCH), stopped=False) for _ in range(21)]
     assert states == [State.LIVE] * 20 + [State.WAITING]
-    assert {heard.grow(silence(PATCH), stopped=False) for _ in range(21)} == {State.LIVE}
+    assert {grow(heard, silence(PATCH), stopped=False) for _ in range(21)} == {State.LIVE}
 
 
 def test_a_stop_without_any_sound_is_made_again() -> None:
@@ -246,11 +252,11 @@ def test_a_stop_without_any_sound_is_made_again() -> None:
 def test_what_is_left_is_likely_until_it_is_known() -> None:
     one = job(likely=10)
     assert one.left == pytest.approx(1.0)
-    one.grow(tone(PATCH), stopped=False)
+    grow(one, tone(PATCH), stopped=False)
     assert (one.left, one.patches_left) == (pytest.approx(1.0), 9)
     one.take()
     assert one.left == pytest.approx(0.9)
-    one.state = one.grow(tone(PATCH), stopped=True)
+    one.state = grow(one, tone(PATCH), stopped=True)
     assert one.left == pytest.approx(0.1)
 
 
@@ -280,7 +286,7 @@ def test_the_segment_in_turn_flows_while_it_is_made_and_those_behind_are_held() 
     jobs = [job(0), job(1)]
     stream = Stream(jobs, RATE, 0.0)
     for one in jobs:
-        one.grow(tone(PATCH), stopped=False)
+        grow(one, tone(PATCH), stopped=False)
     stream.flow(0.0)
     assert next(stream).segment == 0
     assert (jobs[0].held, jobs[1].held) == (0, pytest.approx(0.1))
@@ -293,12 +299,12 @@ def test_the_listener_runs_dry_when_all_is_heard_and_plays_on_when_sound_comes()
     one = job()
     stream = Stream([one], RATE, 5.0)
     assert stream.dry_at == 5.0
-    one.grow(tone(PATCH), stopped=False)
+    grow(one, tone(PATCH), stopped=False)
     stream.flow(6.0)
-    one.grow(tone(PATCH), stopped=False)
+    grow(one, tone(PATCH), stopped=False)
     stream.flow(6.01)
     assert stream.dry_at == pytest.approx(6.2)
-    one.grow(tone(PATCH), stopped=False)
+    grow(one, tone(PATCH), stopped=False)
     stream.flow(9.0)
     assert stream.dry_at == pytest.approx(9.1)
 
@@ -307,9 +313,9 @@ def test_a_segment_is_due_when_all_before_it_is_heard() -> None:
     jobs = [job(0, likely=10), job(1, likely=20), job(2)]
     stream = Stream(jobs, RATE, 5.0)
     assert [due for _, due in stream.dues()] == pytest.approx([5.0, 6.0, 8.0])
-    jobs[1].grow(tone(PATCH), stopped=False)
+    grow(jobs[1], tone(PATCH), stopped=False)
     assert [due for _, due in stream.dues()] == pytest.approx([5.0, 6.1, 8.0])
-    jobs[0].grow(tone(PATCH), stopped=False)
+    grow(jobs[0], tone(PATCH), stopped=False)
     stream.flow(5.0)
     assert [due for _, due in stream.dues()] == pytest.approx([5.1, 6.1, 8.0])
     make(jobs[0], tone(PATCH))
@@ -332,7 +338,7 @@ def test_close_wakes_a_waiting_next_and_drops_what_nobody_hears() -> None:
         assert begun.wait(TIMEOUT)
         stream.close()
         assert heard.result(TIMEOUT) == []
-    one.grow(tone(PATCH), stopped=False)
+    grow(one, tone(PATCH), stopped=False)
     stream.flow(0.0)
     stream.close()
     assert list(stream) == []
@@ -344,7 +350,7 @@ def test_close_frees_what_is_unheard() -> None:
     patches = [tone(PATCH), tone(PATCH)]
     unheard = weakref.ref(patches[0])
     while patches:
-        one.grow(patches.pop(0), stopped=False)
+        grow(one, patches.pop(0), stopped=False)
     stream.flow(0.0)
     assert unheard() is not None
     stream.close()
@@ -354,7 +360,7 @@ def test_close_frees_what_is_unheard() -> None:
 def test_an_error_is_raised_after_what_came_before_it_and_the_first_one_stays() -> None:
     one = job()
     stream = Stream([one], RATE, 0.0)
-    one.grow(tone(PATCH), stopped=False)
+    grow(one, tone(PATCH), stopped=False)
     stream.flow(0.0)
     first = Unavailable("first")
     stream.fail(first)
@@ -373,7 +379,7 @@ def test_usage_counts_tokens_and_the_patches_of_what_is_heard() -> None:
     stream = Stream(jobs, RATE, 0.0)
     assert stream.usage == Usage(6, 1)
     for _ in range(3):
-        jobs[1].grow(tone(PATCH), stopped=False)  # made again
+        grow(jobs[1], tone(PATCH), stopped=False)  # made again
     make(jobs[0], tone(PATCH), tone(PATCH))
     make(jobs[1], tone(PATCH), tone(PATCH), tone(PATCH))
     assert stream.usage == Usage(6, 5)

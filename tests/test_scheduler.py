@@ -60,7 +60,8 @@ def fill(scheduler: Scheduler) -> None:
 def step(scheduler: Scheduler, slot: int, now: float, *, stopped: bool = False) -> None:
     """Make a second of sound in a slot, as the engine does."""
     row = scheduler.live[slot]
-    state = row.job.grow(SECOND, stopped)
+    row.job.advance(stopped)
+    state = row.job.grow(SECOND)
     if state is not State.LIVE:
         scheduler.vacate(slot, state)
     row.stream.flow(now)

@@ -56,7 +56,7 @@ class Batch:
             )
         marks = []
         for _ in range(self._scale.warm + self._scale.patches):
-            self._runner.step(self._rows)
+            self._runner.launch(self._rows).samples()
             marks.append(time.perf_counter())
         for slot in self._rows:
             self._runner.release(slot)

@@ -152,7 +152,7 @@ class Numbers:
         span = where + 1 if spread else where + self.rows
         places = torch.arange(span, device=self.device)
         mask = (places <= positions[:, None])[:, None, None]  # [B, 1, 1, span]
-        return Rows(slots, slots, positions, positions + 1, span, mask)
+        return Rows(slots, slots, slots, positions, slots, positions + 1, span, mask)
 
 
 def _norm(numbers: Numbers, config: StackConfig, tokens: int) -> Call:

@@ -15,6 +15,7 @@ from statistics import median
 import numpy as np
 
 from benchmarks.checkpoints import TEXT
+from benchmarks.forced import Forced
 from benchmarks.on_gpu.batch import VOICE
 from benchmarks.on_gpu.bench import CFG, STEPS, Bench, Task
 from voxcpm_openai import Overloaded, Segment, Utterance
@@ -23,7 +24,7 @@ from voxcpm_openai.runtime.graphs import Capture
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 from voxcpm_openai.runtime.prompts import Prompts
 from voxcpm_openai.runtime.runner import ModelRunner
-from voxcpm_openai.runtime.runner_protocol import Patch
+from voxcpm_openai.runtime.runner_protocol import Step
 
 LEAD = 0.5
 """Seconds of sound that a player has in hand before it takes no more."""
@@ -104,16 +105,13 @@ class ForcedRunner(ModelRunner):
         self.made = 0
         self._wanted = patches
 
-    def step(self, slots: Sequence[int]) -> Sequence[Patch]:
-        """Advance these rows by a patch."""
+    def launch(self, slots: Sequence[int]) -> Step:
+        """Begin to advance these rows by a patch."""
         self.begun.append(time.perf_counter())
-        patches = super().step(slots)
-        self.ended.append(time.perf_counter())
-        self.made += len(patches)
-        return [
-            Patch(patch.samples, len(self._seats[slot].patches) >= self._wanted)
-            for slot, patch in zip(slots, patches, strict=True)
-        ]
+        step = super().launch(slots)
+        self.made += len(step.slots)
+        stops = [len(self._seats[slot].patches) >= self._wanted for slot in step.slots]
+        return Forced(step, stops, lambda: self.ended.append(time.perf_counter()))
 
     def forget(self) -> None:
         """Begin to count anew."""

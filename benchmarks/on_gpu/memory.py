@@ -152,7 +152,7 @@ def _no_memory(bench: Bench, model: VoxCPM) -> Iterator[None]:
     """Take all memory of the device; on a CPU, where that is no test, say that there is none."""
     if not bench.on_gpu:
         none = torch.OutOfMemoryError("out of memory, as it would be")
-        with patch.object(model, "prefill", side_effect=none):
+        with patch.object(model, "arrive", side_effect=none):
             yield
         return
     bench.free_memory()

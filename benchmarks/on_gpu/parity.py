@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -114,14 +115,16 @@ def _stepped(model: VoxCPM, capture: Capture) -> Heard:
     slots = model.new_slots(5, 200)  # one more row than three, and the spare one
     graphs = Graphs(model, slots, capture)
     for slot, stream in streams.items():
-        stream.begin(model, slots, slot)
-        graphs.begin(slot, seed=stream.seed, cfg=stream.cfg, steps=stream.steps)
-    latents, samples, stops = [], [], []
+        parts = stream.arrive(model, slots, slot)
+        graphs.begin(slot, parts, seed=stream.seed, cfg=stream.cfg, steps=stream.steps)
+    latents: list[Tensor] = []
+    samples: list[Tensor] = []
+    stops: list[bool] = []
     for _ in range(PATCHES):
-        made = graphs.step(list(streams))
+        step = graphs.launch(list(streams))
         latents.append(graphs.latents[: len(streams)].clone())  # [B, P, C]
-        samples.append(torch.tensor(made.samples))  # [B, N]
-        stops += made.stopped
+        stops += step.stops()
+        samples.append(torch.tensor(np.array(step.samples())))  # [B, N]
     return Heard(torch.stack(latents), stops, torch.stack(samples))
 
 

@@ -85,7 +85,7 @@ def call(compiler: Compiler, model: str, dtype: torch.dtype) -> None:
                              (5, slice(None)), (5, slice(0, 1))):  # fmt: skip
             ops.see_all(some(2 * rows, tokens, every), heads, Rope(angles, angles), keep)
         whole = torch.zeros(rows, dtype=torch.int64)
-        at = Rows(whole, whole, whole, whole, 1, None)
+        at = Rows(whole, whole, whole, whole, whole, whole, 1, None)
         k = some(rows + 1, heads.shared, 1024, heads.width)
         for rope in (Rope(angles, angles), None):
             ops.see_past(some(rows, every), heads, rope, k, k, at)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tests.runtime.clips import normal
 from voxcpm_openai.runtime.model.state import Prefix, Slots
-from voxcpm_openai.runtime.model.voxcpm import VoxCPM
+from voxcpm_openai.runtime.model.voxcpm import Part, VoxCPM
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,10 @@ class Stream:
         """Noise of every patch, ``[T, C, P]``."""
         frames, channels = model.latent_shape
         return normal(self.patches, channels, frames, seed=self.seed)  # [T, C, P]
+
+    def arrive(self, model: VoxCPM, slots: Slots, slot: int) -> list[Part]:
+        """Begin in a slot; return what is to be read."""
+        return model.arrive(slots, slot, model.tokens(self.text), self.prompt, self.reference)
 
     def begin(self, model: VoxCPM, slots: Slots, slot: int) -> None:
         """Prefill."""

@@ -43,6 +43,8 @@ def test_a_gpu_replays_graphs_unless_told_not_to(
     on_gpu = SimpleNamespace(device=torch.device("cuda", 0))
     assert plugin._batch(on_gpu, 5, Settings(cuda_graphs=wanted)) == (64 - 5, way)
     on_cpu = SimpleNamespace(device=torch.device("cpu"))
+    many = Settings(cuda_graphs=wanted, max_streams=256)
+    assert plugin._batch(on_gpu, 5, many) == (256 - 5, way)
     assert plugin._batch(on_cpu, 5, Settings(cuda_graphs=wanted)) == (8, None)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.runtime import tiny
 from tests.runtime.clips import clip
@@ -22,6 +24,7 @@ from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 from voxcpm_openai.runtime.pieces import Hear, Speak
 from voxcpm_openai.runtime.prompts import Prompts
 from voxcpm_openai.runtime.runner import ModelRunner
+from voxcpm_openai.runtime.unread import Unread
 
 Kinds = Callable[[str], VoxCPM]
 
@@ -46,27 +49,43 @@ class Batch:
         self.graphs = Graphs(model, self.slots, capture)
         self.live: dict[int, Stream] = {}
         self.made: dict[Stream, list[tuple[torch.Tensor, bool, torch.Tensor]]] = {}
+        self.read: dict[int, Unread] = {}
 
     def join(self, slot: int, stream: Stream) -> None:
-        stream.begin(self.model, self.slots, slot)
-        self.graphs.begin(slot, seed=stream.seed, cfg=stream.cfg, steps=stream.steps)
+        parts = stream.arrive(self.model, self.slots, slot)
+        self.read[slot] = Unread(parts)
+        self.graphs.begin(slot, parts, seed=stream.seed, cfg=stream.cfg, steps=stream.steps)
         self.live[slot] = stream
         self.made[stream] = []
 
-    def step(self, slots: Sequence[int] | None = None) -> None:
+    def step(self, slots: Sequence[int] | None = None) -> list[int]:
+        """Make a patch of each that is read; return these."""
         slots = list(self.live) if slots is None else slots
-        made = self.graphs.step(slots)
-        for row, slot in enumerate(slots):
-            latents = self.graphs.latents[row].clone()  # [P, C]
-            samples = torch.tensor(made.samples[row])  # [N]
+        step = self.graphs.launch(slots)
+        latents = self.graphs.latents.clone()  # [B or more, P, C]
+        stops, samples = step.stops(), step.samples()
+        for row, slot in enumerate(step.slots):
             parts = self.made[self.live[slot]]
-            parts.append((latents, made.stopped[row], samples))
+            parts.append((latents[row], stops[row], torch.tensor(samples[row])))
             if len(parts) == self.live[slot].patches:
                 del self.live[slot]
+        return list(step.slots)
 
     def heard(self, stream: Stream) -> Heard:
         latents, stops, samples = zip(*self.made[stream], strict=True)
         return Heard(torch.stack(latents), list(stops), torch.cat(samples))
+
+
+class Changes(TorchDispatchMode):
+    """Counts the operators that change a tensor: on a GPU each is a kernel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function: Any, _: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += function._schema.is_mutable
+        return function(*args, **(kwargs or {}))
 
 
 def assert_same(heard: Heard, expected: Heard, atol: float = 1e-5) -> None:
@@ -131,19 +150,124 @@ def test_the_fixed_step_equals_the_exact_one(model: Kinds, kind: str) -> None:
         assert_same(batch.heard(stream), exact[slot])
 
 
+@pytest.mark.parametrize("capture", [eagerly, Recorder()], ids=["eager", "replayed"])
+@pytest.mark.parametrize("kind", tiny.KINDS)
+def test_a_prompt_is_read_in_chunks_while_the_others_speak(
+    model: Kinds, kind: str, capture: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Text and clip, over steps that have room for five tokens; one comes behind the other."""
+    monkeypatch.setattr(graphs, "TOKENS", 5)
+    ours = model(kind)
+    batch = Batch(ours, capture)
+    first, *joining = mixed(ours)[:3]
+    batch.join(0, first)
+    spoke = []
+    for turn in range(30):
+        if turn == 2:
+            for slot, stream in enumerate(joining, 3):
+                batch.join(slot, stream)
+        spoke.append(batch.step())
+        if not batch.live:
+            break
+    for stream in (first, *joining):
+        assert_same(batch.heard(stream), alone(ours, stream))
+    firsts = {slot: next(n for n, row in enumerate(spoke) if slot in row) for slot in (0, 3, 4)}
+    steps = {slot: -(-len(read) // 5) for slot, read in batch.read.items()}
+    # The last of a prompt may leave room for the first of the next one.
+    assert firsts[3] == 2 + steps[3] - 1
+    assert firsts[3] <= firsts[4] <= firsts[3] + steps[4]
+    assert all(0 in row for row in spoke[firsts[0] : firsts[0] + first.patches])
+
+
+def test_many_short_texts_are_read_in_one_step(model: Kinds) -> None:
+    ours = model("voxcpm2")
+    batch = Batch(ours, eagerly)
+    streams = [Counted("the", seed=seed, patches=3) for seed in range(6)]
+    for slot, stream in enumerate(streams):
+        batch.join(slot, stream)
+    assert batch.step() == list(range(6))
+    while batch.live:
+        batch.step()
+    for stream in streams:
+        assert_same(batch.heard(stream), alone(ours, stream))
+
+
+def test_a_reference_is_read_in_front_of_the_text(model: Kinds) -> None:
+    ours = model("voxcpm2")
+    reference = ours.encode(clip(0.6, ours.encoder_rate), reference=True)  # [T, P, C]
+    batch = Batch(ours, Recorder())
+    streams = [
+        Counted("the hello", reference=reference, patches=5),
+        Counted("the hello", reference=ours.prefix(reference), patches=5, seed=2),
+    ]
+    for slot, stream in enumerate(streams):
+        batch.join(slot, stream)
+    while batch.live:
+        batch.step()
+    for stream in streams:
+        assert_same(batch.heard(stream), alone(ours, stream))
+
+
+def test_sound_is_still_there_when_the_next_step_is_launched(model: Kinds) -> None:
+    ours = model("voxcpm15")
+    batch, stream = Batch(ours, eagerly), Counted("the hello", patches=4)
+    batch.join(0, stream)
+    sounds: list[torch.Tensor] = []
+    before = None
+    for _ in range(stream.patches):
+        step = batch.graphs.launch([0])
+        if before is not None:
+            sounds += map(torch.tensor, before.samples())
+        step.stops()
+        before = step
+    assert before is not None
+    sounds += map(torch.tensor, before.samples())
+    assert before.done
+    torch.testing.assert_close(torch.cat(sounds), alone(ours, stream).samples, atol=1e-5, rtol=0)
+
+
+def test_tokens_are_taken_in_order_as_many_as_there_is_room_for() -> None:
+    patches = torch.arange(6.0).view(3, 2)  # [T, W]
+    unread = Unread([[1, 2, 3], patches, [], [9]])
+    assert len(unread) == 7
+    assert unread.take(2) == [[1, 2]]
+    words, sound = unread.take(3)
+    assert words == [3]
+    assert torch.equal(torch.as_tensor(sound), patches[:2])
+    assert len(unread) == 2
+    sound, words = unread.take(9)
+    assert torch.equal(torch.as_tensor(sound), patches[2:])
+    assert words == [9]
+    assert (len(unread), unread.take(1)) == (0, [])
+
+
+@pytest.mark.parametrize("kind", tiny.KINDS)
+def test_a_newcomer_keeps_the_device_busy_with_few_operators(model: Kinds, kind: str) -> None:
+    """What is done for it between two steps holds up the others."""
+    ours = model(kind)
+    prompt = ours.prompt(ours.encode(clip(0.6, ours.encoder_rate)))
+    batch, stream = Batch(ours, eagerly), Counted("the hello")
+    with Changes() as changes:
+        parts = ours.arrive(batch.slots, 0, ours.tokens(stream.text), prompt)
+        batch.graphs.begin(0, parts, seed=1, cfg=2.0, steps=10)
+    assert 6 <= changes.count <= 12
+
+
 def test_each_piece_is_captured_once_and_replayed_ever_after(model: Kinds) -> None:
     ours, recorder = model("voxcpm15"), Recorder()
     batch = Batch(ours, recorder)
     batch.join(0, Counted("the", patches=6))
-    batch.step()  # nothing is to be heard yet
-    assert (recorder.captured, recorder.replayed) == (1, 1)
+    batch.step()  # its text is read, nothing is to be heard yet
+    assert (recorder.captured, recorder.replayed) == (2, 2)
     batch.step()
-    assert (recorder.captured, recorder.replayed) == (2, 3)
+    assert (recorder.captured, recorder.replayed) == (3, 4)
     batch.join(1, Counted("the", patches=4, seed=9))
+    batch.step()  # a text beside a row; two rows
+    assert (recorder.captured, recorder.replayed) == (5, 6)
     while batch.live:
         batch.step()
-    # Two rows, and again one: a piece of each kind for each.
-    assert (recorder.captured, recorder.replayed) == (4, 11)
+    # Two rows heard, and again one.
+    assert (recorder.captured, recorder.replayed) == (6, 12)
 
 
 def test_a_capture_touches_no_row(model: Kinds) -> None:
@@ -175,10 +299,10 @@ def test_the_spare_slot_stays_at_its_start(model: Kinds) -> None:
 def test_small_batches_are_captured_first_and_only_for_so_long(model: Kinds) -> None:
     batch = Batch(model("voxcpm15"), eagerly, slots=5, length=40)
     assert batch.graphs.prepare(seconds=-1) == 0
-    assert batch.graphs.prepare(seconds=600) == 4 * (1 + 3)  # 1, 2, 4, 5 rows; 16, 32, 40 positions
-    seen = list(batch.graphs._captured)
-    assert seen[:2] == [Speak(1, 9), Hear(1, 16)]
-    assert seen[-1] == Hear(5, 40)
+    assert batch.graphs.prepare(seconds=600) == 1 + 4 * (1 + 2 * 3)
+    seen = list(batch.graphs._captured)  # of 1, 2, 4, 5 rows; of 16, 32, 40 positions
+    assert seen[:4] == [Hear(0, 64, 16), Speak(1, 9), Hear(1, 0, 16), Hear(1, 64, 16)]
+    assert seen[-1] == Hear(5, 64, 40)
 
 
 def test_sizes_go_up_to_what_there_is() -> None:

@@ -101,7 +101,7 @@ def rows_at(slots: list[int], positions: list[int]) -> Rows:
     at, index = torch.tensor(positions), torch.tensor(slots)  # [B] each
     span = max(positions) + 1
     mask = (torch.arange(span) <= at[:, None])[:, None, None]  # [B, 1, 1, span]
-    return Rows(index, index, at, at + 1, span, mask)
+    return Rows(index, index, index, at, index, at + 1, span, mask)
 
 
 ROWS = {

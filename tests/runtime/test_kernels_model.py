@@ -27,17 +27,17 @@ JOBS = {1: ("the hello", 2**40 + 1, 2.0, 3), 0: ("x", 2, 1.3, 2)}
 
 
 def spoken(model: VoxCPM, patches: int = 2) -> list[torch.Tensor]:
-    """Latents, samples and stop flags of two rows, filled up with a spare one."""
+    """Latents, samples and stop flags of two rows, whose texts are read beside."""
     slots = model.new_slots(5, 100)
     graphs = Graphs(model, slots, eagerly)
     for slot, (text, seed, cfg, steps) in JOBS.items():
-        model.prefill(slots, slot, model.tokens(text))
-        graphs.begin(slot, seed=seed, cfg=cfg, steps=steps)
+        parts = model.arrive(slots, slot, model.tokens(text))
+        graphs.begin(slot, parts, seed=seed, cfg=cfg, steps=steps)
     found = []
     for _ in range(patches):
-        made = graphs.step(list(JOBS))
-        found += [graphs.latents[: len(JOBS)].clone(), torch.tensor(made.samples)]
-        found.append(torch.tensor(made.stopped).float())
+        step = graphs.launch(list(JOBS))
+        found += [graphs.latents[: len(JOBS)].clone(), torch.tensor(step.stops()).float()]
+        found += [torch.tensor(row) for row in step.samples()]
     return found
 
 

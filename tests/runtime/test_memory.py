@@ -11,7 +11,7 @@ import torch
 
 from voxcpm_openai import Overloaded, Segment, Utterance, Voice
 from voxcpm_openai.errors import StartError
-from voxcpm_openai.runtime import memory
+from voxcpm_openai.runtime import faults, memory
 from voxcpm_openai.runtime.engine import BatchedEngine
 from voxcpm_openai.runtime.graphs import eagerly
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
@@ -59,7 +59,7 @@ def test_a_gpu_without_room_for_speech_stops_the_start(
 
 
 @pytest.mark.parametrize("capture", [None, eagerly], ids=["exact", "fixed"])
-@pytest.mark.parametrize("place", ["prefill", "hear", "speak"])
+@pytest.mark.parametrize("place", ["arrive", "hear", "speak"])
 def test_without_memory_a_job_is_refused_and_the_engine_goes_on(
     ours: VoxCPM, monkeypatch: pytest.MonkeyPatch, place: str, capture: Any
 ) -> None:
@@ -74,7 +74,7 @@ def test_without_memory_a_job_is_refused_and_the_engine_goes_on(
         patch.setattr(ours, place, full)
         with pytest.raises(Overloaded, match="no memory left") as caught:
             list(engine.speak(HELLO))
-    assert caught.value.retry_after == memory.RETRY_SECONDS
+    assert caught.value.retry_after == faults.RETRY_SECONDS
     assert engine.status()["state"] == "ready"
     again = [chunk.samples for chunk in engine.speak(HELLO)]
     engine.stop()

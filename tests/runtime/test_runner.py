@@ -143,7 +143,7 @@ def test_no_job_outgrows_its_slot(runner: ModelRunner) -> None:
             job.prompt = prompt
             runner.admit(0, job)
             for _ in range(plan.room):
-                runner.step([0])
+                runner.launch([0])
             if voice is NOBODY and index == 0:
                 prompt = runner.prompt_from(job)
                 assert isinstance(prompt, Spoken)

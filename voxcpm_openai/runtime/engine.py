@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 from voxcpm_openai.contracts import AudioStream, Utterance
-from voxcpm_openai.errors import EngineFailed, InvalidRequest, RequestError, Unavailable
-from voxcpm_openai.runtime.job import Budget, Job, State
-from voxcpm_openai.runtime.runner_protocol import DeviceError, Patch, Runner
+from voxcpm_openai.errors import EngineFailed, RequestError, Unavailable
+from voxcpm_openai.runtime.job import State
+from voxcpm_openai.runtime.reading import read
+from voxcpm_openai.runtime.runner_protocol import DeviceError, Runner, Step
 from voxcpm_openai.runtime.scheduler import Row, Scheduler, smoothed
 from voxcpm_openai.runtime.stream import Stream
 
 logger = logging.getLogger(__name__)
 
-CFG, STEPS = 2.0, 10
-"""What the model is made for, where a request and its preset say nothing else."""
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """A step under way, and for whom: ``rows`` by slot.  Who has left meanwhile gets nothing."""
+
+    step: Step
+    rows: Mapping[int, Row]
+    launched: float
 
 
 class BatchedEngine:
     """Fulfils ``contracts.Engine`` with any ``Runner``.
 
     One lock guards the scheduler and the state; the runner belongs to the engine's thread, which
-    holds no lock while it works.  The loop: drop those who left, admit, step, hand out.
+    holds no lock while it works.  The loop: drop those who left, admit, launch a step, hand out the
+    sound of the one before.  So a device that works by itself always has the next step to do.
     """
 
     clones = True
@@ -56,6 +65,7 @@ class BatchedEngine:
         )
         self._state = "ready"
         self._step_seconds = 0.0
+        self._flight: Flight | None = None  # whose sound is still to come
         self._work = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="voxcpm-engine", daemon=True)
         self._thread.start()
@@ -74,7 +84,7 @@ class BatchedEngine:
             self._check_open()
             self._scheduler.check_room()  # before the text and the clip are read
         try:
-            stream = Stream(self._jobs(utterance), self.sample_rate, arrived)
+            stream = Stream(read(utterance, self._runner), self.sample_rate, arrived)
         except DeviceError as error:
             logger.exception("the device failed while a request was read")
             self._close("failed")
@@ -89,8 +99,9 @@ class BatchedEngine:
         """Return a look inside.
 
         ``state`` (``ready``, ``failed`` or ``stopped``), the streams, the jobs that are live, wait,
-        and have ended, and what one row sees: ``seconds_per_patch`` is how long a step takes,
-        ``steps_per_second`` and ``real_time_factor`` count what happens between steps too.
+        and have ended, and what one row sees: ``seconds_per_patch`` is how long a step takes until
+        its sound is there, ``steps_per_second`` and ``real_time_factor`` count from one step to the
+        next.
         """
         with self._work:
             turn, ended = self._scheduler.turn_seconds, self._scheduler.ended
@@ -125,34 +136,6 @@ class BatchedEngine:
             return EngineFailed("The engine has failed; only a restart helps.", retry_after=60)
         return Unavailable("The engine has stopped.")
 
-    def _jobs(self, utterance: Utterance) -> list[Job]:
-        """Return a job for each segment, read by the runner."""
-        if not utterance.segments:
-            raise InvalidRequest("There is nothing to say.", param="input")
-        root = secrets.randbits(63) if utterance.seed is None else utterance.seed
-        cfg = _number(utterance, "cfg_value", CFG)
-        steps = round(_number(utterance, "inference_steps", STEPS))
-        jobs: list[Job] = []
-        for index, segment in enumerate(utterance.segments):
-            plan = self._runner.prepare(utterance, segment)
-            budget = Budget.of(segment.text, self._runner.patch_seconds, plan.room)
-            # Without a clip each segment would be another speaker's.
-            after = jobs[0] if jobs and utterance.voice.audio is None else None
-            jobs.append(
-                Job(
-                    index,
-                    segment,
-                    plan,
-                    budget,
-                    self.sample_rate,
-                    root=root,
-                    cfg=cfg,
-                    steps=steps,
-                    after=after,
-                )
-            )
-        return jobs
-
     # In any thread
 
     def _close(self, state: str) -> None:
@@ -182,53 +165,84 @@ class BatchedEngine:
     def _wait_for_work(self) -> bool:
         """Wait until somebody wants to be heard; return False when the engine has ended."""
         with self._work:
-            self._work.wait_for(lambda: self._state != "ready" or self._scheduler.streams)
+            self._work.wait_for(
+                lambda: self._state != "ready" or self._scheduler.streams or self._flight
+            )
             return self._state == "ready"
 
     def _turn(self) -> None:
-        """Drop those who left, admit, step the rows that are due first, hand out."""
+        """Drop those who left, admit, launch the rows that are due first, hand out.
+
+        What was launched before is handed out while the device is at the next step.
+        """
         begun = self._clock()
         with self._work:
             gone = [stream for stream in self._scheduler.streams if stream.closed]
         self._release(self._leave(gone, State.CANCELLED))
         self._admit()
-        with self._work:
-            rows = {slot: self._scheduler.live[slot] for slot in self._scheduler.rows()}
-        if not rows:
+        before, self._flight = self._flight, self._launch()
+        if before is not None:
+            self._land(before)
+        if self._flight is None:
             return
-        stepped = self._clock()
-        try:
-            patches = self._runner.step(list(rows))
-        except DeviceError:
-            raise
-        except Exception as error:
-            logger.exception("a step of %d rows failed", len(rows))
-            self._fail((row.stream for row in rows.values()), error)
-            return
-        now = self._clock()
-        self._hand_out(rows, patches, now)
+        if not self._settle(self._flight):
+            self._flight = None
+        elif self._flight.step.done:
+            self._land(self._flight)
+            self._flight = None
         with self._work:
-            self._step_seconds = smoothed(self._step_seconds, now - stepped)
             self._scheduler.measured(self._clock() - begun)
 
     def _admit(self) -> None:
         with self._work:
             joining = self._scheduler.admit()
-        for slot, (stream, job) in joining:
-            try:
-                self._runner.admit(slot, job)
-            except DeviceError:
-                raise
-            except Exception as error:
-                logger.exception("a job could not be admitted")
-                self._fail([stream], error)
+        for slot, row in joining:
+            with self._failing([row], "a job could not be admitted"):
+                self._runner.admit(slot, row.job)
 
-    def _hand_out(self, rows: Mapping[int, Row], patches: Sequence[Patch], now: float) -> None:
-        """Give the patches to their listeners; then empty the slots of jobs that ended."""
+    def _launch(self) -> Flight | None:
+        """Begin a step, if there is a row for it."""
+        with self._work:
+            rows = {slot: self._scheduler.live[slot] for slot in self._scheduler.rows()}
+        if not rows:
+            return None
+        launched = self._clock()
+        with self._failing(rows.values(), f"a step of {len(rows)} rows failed"):
+            step = self._runner.launch(list(rows))
+            return Flight(step, {slot: rows[slot] for slot in step.slots}, launched)
+        return None
+
+    def _settle(self, flight: Flight) -> bool:
+        """Hear from the model which rows go on, so that the next step can be launched.
+
+        Returns whether there is a sound to come.
+        """
+        stops = None
+        with self._failing(flight.rows.values(), "a step failed"):
+            stops = flight.step.stops()
+        if stops is None:
+            return False
+        with self._work:
+            for (slot, row), stopped in zip(flight.rows.items(), stops, strict=True):
+                if self._is_live(slot, row):
+                    row.job.advance(stopped)
+        return True
+
+    def _land(self, flight: Flight) -> None:
+        """Give the sound to its listeners; then empty the slots of jobs that ended."""
+        sounds = None
+        with self._failing(flight.rows.values(), "a step gave no sound"):
+            sounds = flight.step.samples()
+        if sounds is None:
+            return
+        now = self._clock()
         ended: dict[int, Row] = {}
         with self._work:
-            for (slot, row), patch in zip(rows.items(), patches, strict=True):
-                state = row.job.grow(patch.samples, patch.stopped)
+            self._step_seconds = smoothed(self._step_seconds, now - flight.launched)
+            for (slot, row), samples in zip(flight.rows.items(), sounds, strict=True):
+                if not self._is_live(slot, row):
+                    continue
+                state = row.job.grow(samples)
                 if state is not State.LIVE:
                     self._scheduler.vacate(slot, state)
                     ended[slot] = row
@@ -239,6 +253,10 @@ class BatchedEngine:
             self._hand_on(row)
             self._runner.release(slot)
 
+    def _is_live(self, slot: int, row: Row) -> bool:
+        """Whether a row is what it was when its step was launched: a job made again is another."""
+        return self._scheduler.live.get(slot) is row
+
     def _hand_on(self, row: Row) -> None:
         """Give the jobs that come after a done one their prompt."""
         if row.job.state is not State.DONE:
@@ -246,27 +264,34 @@ class BatchedEngine:
         followers = [job for job in row.stream.jobs if job.after is row.job]
         if not followers:
             return
-        try:
+        with self._failing([row], "a job gave no prompt"):
             prompt = self._runner.prompt_from(row.job)
+            for job in followers:
+                job.prompt = prompt
+
+    @contextmanager
+    def _failing(self, rows: Iterable[Row], what: str) -> Iterator[None]:
+        """Let these rows' streams end with what goes wrong within, and nobody else's.
+
+        An error of the device is everybody's.
+        """
+        try:
+            yield
         except DeviceError:
             raise
         except Exception as error:
-            logger.exception("a job gave no prompt")
-            self._fail([row.stream], error)
-            return
-        for job in followers:
-            job.prompt = prompt
+            logger.exception(what)
+            self._fail({row.stream for row in rows}, error)
 
-    def _fail(self, streams: Iterable[Stream], error: Exception) -> None:
+    def _fail(self, streams: Set[Stream], error: Exception) -> None:
         """End streams with an error, and empty their slots."""
-        failed = set(streams)
-        for stream in failed:
+        for stream in streams:
             stream.fail(
                 error
                 if isinstance(error, RequestError)
                 else Unavailable("The engine failed at this text; the server's log says why.")
             )
-        self._release(self._leave(failed, State.FAILED))
+        self._release(self._leave(streams, State.FAILED))
 
     def _leave(self, streams: Iterable[Stream], state: State) -> list[int]:
         """Take streams off the schedule; return the slots that are to be emptied."""
@@ -276,11 +301,3 @@ class BatchedEngine:
     def _release(self, slots: Iterable[int]) -> None:
         for slot in slots:
             self._runner.release(slot)
-
-
-def _number(utterance: Utterance, name: str, default: float) -> float:
-    """Return an option.  Raises InvalidRequest where it is no number (a preset may say so)."""
-    value = utterance.options.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidRequest(f"{name} = {value!r}: not a number.", param=name)
-    return float(value)

@@ -85,7 +85,8 @@ class Job:
 
     The engine's thread alone changes it.  ``after``: the job of the same utterance that must be
     done before this one begins, and ``prompt`` what the runner made of that one.  ``patches``
-    counts what was made since the last beginning.
+    counts what was made since the last beginning, and ``ended`` tells that the last of them was
+    the last one: its sound may still be on the way.
     """
 
     def __init__(
@@ -119,6 +120,9 @@ class Job:
 
     def _begin(self) -> None:
         self.patches = 0
+        self.ended = False
+        self._stopped = False  # by the model
+        self._awaited = 0  # patches whose sound is on the way
         self._edges = Edges(self._rate, self._segment.pause)
         self._ready: list[Samples] = []
         self._held = 0  # samples in _ready
@@ -130,8 +134,8 @@ class Job:
 
     @property
     def held(self) -> float:
-        """The seconds that are ready and not yet handed out."""
-        return self._held / self._rate
+        """The seconds that are ready or on the way, and not yet handed out."""
+        return self._held / self._rate + self._awaited * self.budget.patch_seconds
 
     @property
     def left(self) -> float:
@@ -146,20 +150,25 @@ class Job:
         """The patches that are likely still to be made, at least 1."""
         return max(1, self.budget.likely - self.patches)
 
-    def grow(self, samples: Samples, stopped: bool) -> State:
-        """Take a patch; return the state that it brings: LIVE, DONE, or WAITING to be made again.
+    def advance(self, stopped: bool) -> None:
+        """Count a patch, whose sound comes with ``grow``; ``stopped``: the model says, the last."""
+        self.patches += 1
+        self._awaited += 1
+        self._stopped = stopped and self.patches >= self.budget.least
+        self.ended = self._stopped or self.patches >= self.budget.most
+
+    def grow(self, samples: Samples) -> State:
+        """Take a patch's sound; return what it brings: LIVE, DONE, or WAITING to be made again.
 
         Made again, with another seed, is what goes wrong while nobody has heard any of it.
         """
-        self.patches += 1
+        self._awaited -= 1
         self._keep(self._edges.feed(samples))
-        stopped = stopped and self.patches >= self.budget.least
-        ended = stopped or self.patches >= self.budget.most
-        if self.retries and not self._heard and self._astray(stopped, ended):
+        if self.retries and not self._heard and self._astray():
             self.retries -= 1
             self._begin()
             return State.WAITING
-        if not ended:
+        if not self.ended:
             return State.LIVE
         self._keep(self._edges.finish())
         return State.DONE
@@ -171,9 +180,9 @@ class Job:
         self._held = 0
         return pieces
 
-    def _astray(self, stopped: bool, ended: bool) -> bool:
-        if ended:
-            return not (stopped and self._edges.spoken)
+    def _astray(self) -> bool:
+        if self.ended:
+            return not (self._stopped and self._edges.spoken)
         return self._edges.silence > DEAD_AIR
 
     def _keep(self, samples: Samples) -> None:

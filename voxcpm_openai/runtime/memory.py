@@ -1,14 +1,12 @@
-"""The memory of a GPU: how many slots fit beside the model, and what happens when none is left."""
+"""The memory of a GPU: how many slots fit beside the model."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 
-from voxcpm_openai.errors import Overloaded, StartError
+from voxcpm_openai.errors import StartError
 from voxcpm_openai.runtime.model.state import Slots
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 
@@ -18,7 +16,6 @@ RESERVE = 3 * 2**30
 """Bytes that no slot gets: for graphs, voices, and texts while they are read."""
 AT_WORK = 8 * 2**20
 """Bytes that a row needs while it is stepped, most of them in the VAE's decoder."""
-RETRY_SECONDS = 5
 GIB = 2**30
 
 
@@ -48,15 +45,3 @@ def slots_that_fit(model: VoxCPM, length: int, most: int) -> int:
         slots, length, slots * size / GIB, free / GIB, model.device,
     )  # fmt: skip
     return slots
-
-
-@contextmanager
-def refused_without_memory() -> Iterator[None]:
-    """Refuse what the device has no memory for: it can serve others, and this one later."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise Overloaded(
-            f"The device has no memory left for this. Try again in {RETRY_SECONDS} s.",
-            retry_after=RETRY_SECONDS,
-        ) from error

@@ -13,6 +13,8 @@ import hashlib
 import os
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,7 +84,8 @@ class Prompts:
             with self._lock:
                 if (reference := self._again(key, clip)) is not None:
                     return reference
-            reference = self._reference(self._latents(key, clip))
+            with _beside_the_steps(self._model.device):
+                reference = self._reference(self._latents(key, clip))
             with self._lock:
                 self._kept[key] = _Kept(reference, {clip})
                 self._encoding.pop(key, None)
@@ -128,6 +131,21 @@ class Prompts:
             if not clip.exists():  # deleted while it was encoded: nobody else would tidy up
                 path.unlink(missing_ok=True)
         return latents
+
+
+@contextmanager
+def _beside_the_steps(device: torch.device) -> Iterator[None]:
+    """Let a GPU do what is asked of it here on a stream of its own, and wait until it is done.
+
+    On the stream of the steps a clip would hold up everybody's sound.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    with torch.cuda.stream(stream):
+        yield
+    stream.synchronize()
 
 
 def read_clip(path: Path, rate: int) -> Samples:

@@ -7,8 +7,7 @@ and nothing else, so that a row alone equals the row among others.
 from __future__ import annotations
 
 import resource
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,16 +16,15 @@ from torch import Tensor
 
 from voxcpm_openai.contracts import Segment, Utterance
 from voxcpm_openai.errors import InvalidRequest
+from voxcpm_openai.runtime.faults import device_faults
 from voxcpm_openai.runtime.graphs import Capture, Graphs
 from voxcpm_openai.runtime.job import Job
-from voxcpm_openai.runtime.memory import refused_without_memory
 from voxcpm_openai.runtime.model.noise import Noise
 from voxcpm_openai.runtime.model.state import Prefix, Prompt
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 from voxcpm_openai.runtime.model.voxcpm2 import VoxCPM2
-from voxcpm_openai.runtime.pieces import Made
 from voxcpm_openai.runtime.prompts import Prompts
-from voxcpm_openai.runtime.runner_protocol import DeviceError, Patch
+from voxcpm_openai.runtime.runner_protocol import Finished, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +49,10 @@ class TextPlan:
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """A job that is done, as the prompt of those behind it: its text and its patches."""
+    """A job that is done, as the prompt of those behind it: its text and what was heard of it."""
 
     text: str
-    latents: Tensor  # [T, P, C]
+    heard: Prompt
 
 
 @dataclass(slots=True)
@@ -122,7 +120,7 @@ class ModelRunner:
             # A segment behind the first one has that one, its text and its patches, in front.
             shares = 2 if len(utterance.segments) > 1 else 1
             return TextPlan(direction, text, ids, self._room(len(ids) * shares) // shares)
-        with _device_errors():
+        with device_faults():
             clip = self._prompts.get(voice.audio)
         if isinstance(self._model, VoxCPM2):
             ids = self._ids(direction + text)
@@ -146,28 +144,28 @@ class ModelRunner:
         prompt: Tensor | Prompt | None = plan.prompt
         if isinstance(job.prompt, Spoken):
             ids = self._ids(plan.direction + joined(job.prompt.text, plan.text))
-            prompt = job.prompt.latents
-        with _device_errors():
-            self._model.prefill(self._slots, slot, ids, prompt, plan.reference)
-            if self._graphs is not None:
-                self._graphs.begin(slot, seed=job.seed, cfg=job.cfg, steps=job.steps)
+            prompt = job.prompt.heard
+        with device_faults():
+            if self._graphs is None:
+                self._model.prefill(self._slots, slot, ids, prompt, plan.reference)
+            else:
+                parts = self._model.arrive(self._slots, slot, ids, prompt, plan.reference)
+                self._graphs.begin(slot, parts, seed=job.seed, cfg=job.cfg, steps=job.steps)
         self._seats[slot] = Seat(job, job.seed)
 
-    def step(self, slots: Sequence[int]) -> Sequence[Patch]:
-        """Advance these rows by a patch."""
-        seats = [self._seats[slot] for slot in slots]
-        with _device_errors():
+    def launch(self, slots: Sequence[int]) -> Step:
+        """Begin to advance these rows by a patch."""
+        with device_faults():
             if self._graphs is None:
-                latents, made = self._exactly(slots, seats)  # [B, P, C]
-            else:
-                made = self._graphs.step(slots)
-                latents = self._graphs.latents[: len(seats)].clone()  # [B, P, C]
-        for seat, row in zip(seats, latents, strict=True):
-            seat.patches.append(row)
-        return [Patch(np.array(s), end) for s, end in zip(made.samples, made.stopped, strict=True)]
+                return self._exactly(slots)
+            step = self._graphs.launch(slots)
+            made = self._graphs.latents[: len(step.slots)].clone()  # [B, P, C]
+        self._keep(step.slots, made)
+        return step
 
-    def _exactly(self, slots: Sequence[int], seats: Sequence[Seat]) -> tuple[Tensor, Made]:
-        """Make a step of no more rows than there are; return their patches ``[B, P, C]`` too."""
+    def _exactly(self, slots: Sequence[int]) -> Finished:
+        """Make a step of no more rows than there are."""
+        seats = [self._seats[slot] for slot in slots]
         frames, channels = self._model.latent_shape
         seeds, numbers, cfg = (
             torch.tensor(given).to(self._model.device, non_blocking=True)
@@ -178,11 +176,18 @@ class ModelRunner:
             )
         )  # [B] each
         noise = self._noise(seeds, numbers, channels, frames)  # [B, C, P]
-        latents, ends = self._model.step(
+        latents, stops = self._model.step(
             self._slots, slots, noise, [seat.job.steps for seat in seats], cfg
         )  # [B, P, C], [B]
         samples = self._model.decode(self._slots, slots, latents)  # [B, patch_samples]
-        return latents, Made(ends.tolist(), samples.cpu().numpy())
+        self._keep(slots, latents)
+        sounds = [np.array(row) for row in samples.cpu().numpy()]
+        return Finished(slots, list(zip(stops.tolist(), sounds, strict=True)))
+
+    def _keep(self, slots: Sequence[int], latents: Tensor) -> None:
+        """Note the patches ``[B, P, C]`` of these rows: others may go on from them."""
+        for slot, patch in zip(slots, latents, strict=True):
+            self._seats[slot].patches.append(patch)
 
     def release(self, slot: int) -> None:
         """Empty a slot; its buffers are cleared by the next job that comes in."""
@@ -193,7 +198,8 @@ class ModelRunner:
         seat = next(seat for seat in self._seats.values() if seat.job is job)
         plan = job.plan
         assert isinstance(plan, TextPlan)
-        return Spoken(plan.text, torch.stack(seat.patches))
+        with device_faults():
+            return Spoken(plan.text, self._model.prompt(torch.stack(seat.patches)))
 
     def status(self) -> Mapping[str, object]:
         """Return the memory in use, in bytes, and the slots that are taken."""
@@ -229,16 +235,3 @@ class ModelRunner:
 def joined(before: str, after: str) -> str:
     """Join the words of a prompt and those that go on from it, as one text for the tokenizer."""
     return f"{before} {after}" if before[-1:].isascii() else before + after
-
-
-@contextmanager
-def _device_errors() -> Iterator[None]:
-    """Tell a device that is lost, and one that is full, from a request that went wrong."""
-    try:
-        with refused_without_memory():
-            yield
-    except RuntimeError as error:
-        # After an error of the device itself every later call fails too.
-        if "CUDA error" in str(error):
-            raise DeviceError(str(error)) from error
-        raise

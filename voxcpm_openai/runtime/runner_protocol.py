@@ -15,23 +15,62 @@ class DeviceError(VoxcpmError):
     """The device is lost, or can no longer be trusted: the engine stops for good."""
 
 
-@dataclass(frozen=True, slots=True)
-class Patch:
-    """What a row made in one step: its samples, ``(n,)``, and whether the model says stop.
+class Step(Protocol):
+    """A step that was launched; the device may be at it still.
 
-    The samples belong to whoever gets them: they are no view of a buffer that is used again.
+    The engine's thread asks for ``stops`` first and for ``samples`` later, once each.
     """
 
-    samples: Samples
-    stopped: bool
+    @property
+    def slots(self) -> Sequence[int]:
+        """The rows that it makes a patch for, of those it was launched with, in their order.
+
+        The others' texts are not read to the end: they are to be among the next ones again.
+        """
+
+    @property
+    def done(self) -> bool:
+        """Whether all is there: nothing that is asked for waits."""
+
+    def stops(self) -> Sequence[bool]:
+        """Wait until the model has said whether these patches are the last of their rows.
+
+        It says so early: before there is a sound.
+        """
+
+    def samples(self) -> Sequence[Samples]:
+        """Wait for the sound of these patches, ``(n,)`` each.
+
+        It belongs to whoever gets it: it is no view of a buffer that is used again.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A ``Step`` that came back with everything."""
+
+    slots: Sequence[int]
+    made: Sequence[tuple[bool, Samples]]
+    done = True
+
+    def stops(self) -> Sequence[bool]:
+        """Return at once, as ``samples`` does."""
+        return [stopped for stopped, _ in self.made]
+
+    def samples(self) -> Sequence[Samples]:
+        """Return the sound of the patches, ``(n,)`` each."""
+        return [samples for _, samples in self.made]
 
 
 class Runner(Protocol):
     """Owns the model and what the slots hold.  It starts no thread.
 
-    The engine's thread calls ``admit``, ``step``, ``release`` and ``prompt_from``; other threads
+    The engine's thread calls ``admit``, ``launch``, ``release`` and ``prompt_from``; other threads
     call ``prepare`` and ``status`` in the meantime, many at once.  Any of them may raise
-    DeviceError.
+    DeviceError, as the methods of a step may.
+
+    Where a device works on by itself, all of these may be called while it is at a step: what they
+    ask of it comes behind that step.  At most two steps are under way.
     """
 
     @property
@@ -55,14 +94,18 @@ class Runner(Protocol):
         Whatever it raises fails the job's utterance; ``release`` follows in any case.
         """
 
-    def step(self, slots: Sequence[int]) -> Sequence[Patch]:
-        """Advance these rows by a patch, and no others; return the patches in the same order.
+    def launch(self, slots: Sequence[int]) -> Step:
+        """Begin to advance these rows by a patch, and no others.
 
-        A row's patch depends on its job alone.  Whatever it raises fails the jobs of these rows.
+        A row's patch depends on its job alone.  Whatever this or the step raises fails the jobs of
+        these rows.
         """
 
     def release(self, slot: int) -> None:
-        """Empty a slot; its job is done, cancelled, failed, or made again later."""
+        """Empty a slot; its job is done, cancelled, failed, or made again later.
+
+        A step that is under way may still have a row for it, whose patch nobody wants.
+        """
 
     def prompt_from(self, job: Job) -> object:
         """Return what jobs behind this one take for their voice's clip.

@@ -118,14 +118,18 @@ class Scheduler:
         return [self._place(stream, job)]
 
     def rows(self) -> list[int]:
-        """Return the slots to step now, in order: all, or the ``rows_per_step`` due first."""
-        if len(self.live) <= self._rows_per_step:
-            return sorted(self.live)
+        """Return the slots to step now, in order: all, or the ``rows_per_step`` due first.
+
+        A job that has ended is not stepped; it leaves when its sound has come.
+        """
+        going = sorted(slot for slot, row in self.live.items() if not row.job.ended)
+        if len(going) <= self._rows_per_step:
+            return going
         rows = Counter(row.stream for row in self.live.values())
         dues = dict(
             entry for stream, count in rows.items() for entry in _first(count, State.LIVE, stream)
         )
-        first = sorted(self.live, key=lambda slot: dues[self.live[slot].job])
+        first = sorted(going, key=lambda slot: dues[self.live[slot].job])
         return sorted(first[: self._rows_per_step])
 
     def vacate(self, slot: int, state: State) -> None:

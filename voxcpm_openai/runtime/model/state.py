@@ -8,50 +8,68 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from voxcpm_openai.runtime.model.config import ModelConfig, StackConfig
+from voxcpm_openai.runtime.model.config import ModelConfig
 
 
+@dataclass(frozen=True)
 class Cache:
-    """Keys and values of one language model, ``[layers, slots, KV, length, D]`` each."""
+    """Keys and values of one language model."""
 
-    def __init__(
-        self, config: StackConfig, slots: int, length: int, device: torch.device, dtype: torch.dtype
-    ) -> None:
-        shape = (config.layers, slots, config.kv_heads, length, config.head)
-        self.k = torch.zeros(shape, device=device, dtype=dtype)  # [layers, S, KV, N, D]
-        self.v = torch.zeros(shape, device=device, dtype=dtype)  # [layers, S, KV, N, D]
+    k: Tensor  # [layers, S, KV, N, D]
+    v: Tensor  # [layers, S, KV, N, D]
 
 
 @dataclass(frozen=True)
 class Prefix:
     """The positions that many streams begin with, as both language models keep them."""
 
-    base: Tensor  # [2, layers, KV, n, D]: keys, values
-    residual: Tensor  # [2, layers, KV, n, D]
+    kv: Tensor  # [2, layers, KV, n, D]: keys, values; of the base LM's layers, then the other's
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """A clip that speech goes on from, and what LocEnc makes of it, once for all texts."""
+    """A clip that speech goes on from, and what the model makes of it, once for all texts."""
 
-    patches: Tensor  # [T, P, C]
-    tokens: Tensor  # [T, W]
+    patch: Tensor  # [P, C]: the last one
+    tokens: Tensor  # [T, W]: what LocEnc makes of all of them
+    memory: Tensor  # [M]: what the decoder remembers of the last ones
 
 
 @dataclass(frozen=True)
 class Rows:
-    """The slots of one batch, in the order of its rows, and where each stands."""
+    """The rows that the language models run together, one token each, and where each stands.
 
-    index: slice | Tensor  # picks the rows of any buffer [S, ...]; a slice copies nothing
-    slots: Tensor  # [B] int64
-    positions: Tensor  # [B] int64: where the next token of each row goes
-    after: Tensor  # [B] int64: and the one after it
-    span: int  # positions to look at: those of the longest row and its next token
+    A row is the last patch of a slot, or a token of a text that is read beside (``Texts``): a slot
+    may have many of these, at one position after the other.
+    """
+
+    heard: slice | Tensor  # picks the slots [S, ...] whose last patch is heard: H, the first rows
+    index: slice | Tensor  # picks the slot of each row; a slice copies nothing
+    slots: Tensor  # [B] int64: the same
+    positions: Tensor  # [B] int64: where the token of each row goes
+    into: slice | Tensor  # picks the slots that keep the states that follow
+    after: Tensor  # [B] int64: where the token after it goes
+    span: int  # positions to look at: those of the longest row and its token
     mask: Tensor | None  # [B, 1, 1, span] bool: which of them each row has; None where all have all
+
+
+class Texts(NamedTuple):
+    """Tokens of prompts that are read beside the last patches, one a row."""
+
+    slots: Tensor  # [N] int64
+    positions: Tensor  # [N] int64: where each goes
+    into: Tensor  # [N] int64: its slot if it is the last of its prompt, else the spare one
+    ids: Tensor  # [N] int64, or AUDIO
+    audio: Tensor  # [N, W]: what LocEnc made of a patch, where the id is AUDIO
+
+
+AUDIO = -1
+"""In the place of a token's id: it is a patch."""
 
 
 class Slots:
@@ -69,16 +87,27 @@ class Slots:
         """``memory``: channels and samples that each convolution of the VAE's decoder keeps."""
         self.count = slots
         self.length = length
-        self.base = Cache(config.base, slots, length, device, dtype)
-        self.residual = Cache(config.residual, slots, length, device, dtype)
+        layers, heads = config.base.layers, config.base.kv_heads
+        layers += config.residual.layers
+        # Both LMs' together, which are of one shape: what is done to a slot is done in one go.
+        self._kv = torch.zeros(
+            2, layers, slots, heads, length, config.base.head, device=device, dtype=dtype
+        )  # [2, layers, S, KV, N, D]
+        self.base = Cache(*self._kv[:, : config.base.layers])
+        self.residual = Cache(*self._kv[:, config.base.layers :])
         width = config.base.width
         self.hidden = torch.zeros(slots, width, device=device, dtype=dtype)  # [S, W] base LM
         self.detail = torch.zeros(slots, width, device=device, dtype=dtype)  # [S, W] residual LM
+        # Whether the model says that the next patch is the last.
+        self.stops = torch.zeros(slots, device=device, dtype=torch.bool)  # [S]
         # The last patch, from which the next one goes on.
         self.patch = torch.zeros(slots, config.patch, config.channels, device=device)  # [S, P, C]
         # What came last into each causal convolution of the decoder.
+        sizes = [channels * past for channels, past in memory]
+        self._memory = torch.zeros(slots, sum(sizes), device=device)  # [S, M]
+        parts = torch.split(self._memory, sizes, dim=1)  # [S, channels past] each
         self.memory = [
-            torch.zeros(slots, channels, past, device=device) for channels, past in memory
+            part.view(slots, *place) for part, place in zip(parts, memory, strict=True)
         ]  # each [S, channels, past]
         self.positions = torch.zeros(slots, device=device, dtype=torch.int64)  # [S]
         # The same numbers on the host, so that no step has to wait for the device.
@@ -89,37 +118,39 @@ class Slots:
     @property
     def bytes(self) -> int:
         """What the buffers take on the device."""
-        caches = (self.base.k, self.base.v, self.residual.k, self.residual.v)
-        states = (self.hidden, self.detail, self.patch, self.positions)
-        return sum(buffer.nbytes for buffer in (*caches, *states, *self.memory))
+        states = (self.hidden, self.detail, self.stops, self.patch, self.positions)
+        return sum(buffer.nbytes for buffer in (self._kv, self._memory, *states))
 
     def reset(self, slot: int) -> None:
-        """Make the slot as new.  Only what was written is cleared: the rest is zero already."""
-        for cache in (self.base, self.residual):
-            # Masked positions still take part in products; a stray NaN there would spread.
-            cache.k[:, slot, :, : self.used[slot]] = 0  # [layers, KV, used, D]
-            cache.v[:, slot, :, : self.used[slot]] = 0  # [layers, KV, used, D]
-        for buffer in (self.hidden, self.detail, self.patch, self.positions, *self.memory):
-            buffer[slot] = 0  # [...]
+        """Make the slot as new, but for the states, which are written before they are read.
+
+        Only what was written is cleared: the rest is zero already.
+        """
+        # Masked positions still take part in products; a stray NaN there would spread.
+        self._kv[:, :, slot, :, : self.used[slot]].zero_()  # [2, layers, KV, used, D]
+        self._memory[slot].zero_()  # [M]
+        self.patch[slot].zero_()  # [P, C]
         self.used[slot] = 0
         self.unheard[slot] = False
 
     def save(self, slot: int) -> Prefix:
         """Return a copy of what the slot's language models hold."""
-        kept = (slice(None), slot, slice(None), slice(self.used[slot]))
-        base, residual = (
-            torch.stack((cache.k[kept], cache.v[kept])) for cache in (self.base, self.residual)
-        )  # [2, layers, KV, n, D] each
-        return Prefix(base, residual)
+        return Prefix(self._kv[:, :, slot, :, : self.used[slot]].clone())
 
-    def restore(self, slot: int, prefix: Prefix) -> int:
-        """Begin a slot with a prefix; return the number of its positions."""
-        used = prefix.base.shape[-2]
+    def restore(self, slot: int, prefix: Prefix) -> None:
+        """Begin a slot with a prefix."""
+        used = prefix.kv.shape[-2]
         self.fill(slot, used)
-        for cache, (k, v) in ((self.base, prefix.base), (self.residual, prefix.residual)):
-            cache.k[:, slot, :, :used] = k  # [layers, KV, n, D]
-            cache.v[:, slot, :, :used] = v  # [layers, KV, n, D]
-        return used
+        self._kv[:, :, slot, :, :used] = prefix.kv  # [2, layers, KV, n, D]
+
+    def remembered(self, slot: int) -> Tensor:
+        """Return a copy ``[M]`` of what the slot's decoder remembers."""
+        return self._memory[slot].clone()
+
+    def go_on(self, slot: int, prompt: Prompt) -> None:
+        """Let the slot's patches go on from a prompt's."""
+        self.patch[slot] = prompt.patch  # [P, C]
+        self._memory[slot] = prompt.memory  # [M]
 
     def index(self, slots: Sequence[int]) -> slice | Tensor:
         """Return what picks these slots of a buffer ``[S, ...]``: a slice if they are adjacent."""
@@ -140,19 +171,28 @@ class Slots:
         if min(used) + 1 < span:
             places = torch.arange(span, device=device)  # [span]
             mask = (places <= positions[:, None])[:, None, None]  # [B, 1, 1, span]
-        return Rows(self.index(slots), picked, positions, positions + 1, span, mask)
+        index = self.index(slots)
+        return Rows(index, index, picked, positions, index, positions + 1, span, mask)
 
-    def rows_on_device(self, index: Tensor, span: int) -> Rows:
-        """Return the rows of the slots ``index [B]`` from what the device knows, and nothing else.
+    def rows_on_device(self, heard: Tensor, texts: Texts | None, span: int) -> Rows:
+        """Return the rows of the slots ``heard [H]``, and behind them those of texts that are read.
 
-        None of them may be longer than ``span``, its next token included.  The last slot is a spare
-        one: it fills up a batch, more than once if need be, and never moves on.
+        It is made of what the device knows, and nothing else.  None of them may be longer than
+        ``span``, its token included.  The last slot is a spare one: it fills up a batch, more than
+        once if need be, and never moves on.
         """
-        positions = self.positions[index]  # [B]
-        after = positions + (index < self.count - 1)  # [B]
+        index, positions, into = heard, self.positions[heard], heard  # [H] each
+        if texts is not None:
+            index, positions, into = (
+                torch.cat(both)
+                for both in (
+                    (index, texts.slots), (positions, texts.positions), (into, texts.into)
+                )
+            )  # [B] each  # fmt: skip
+        after = (positions + 1) * (into < self.count - 1)  # [B]
         places = torch.arange(span, device=index.device)  # [span]
         mask = (places <= positions[:, None])[:, None, None]  # [B, 1, 1, span]
-        return Rows(index, index, positions, after, span, mask)
+        return Rows(heard, index, index, positions, into, after, span, mask)
 
     def spoke(self, slots: Sequence[int]) -> None:
         """Note that these have a new patch, which the language models are to hear."""
@@ -165,9 +205,13 @@ class Slots:
             self.used[slot] += 1
             self.unheard[slot] = False
 
+    def read(self, slot: int, tokens: int) -> None:
+        """Note that so many tokens of a prompt were read: the device was told with them."""
+        self.used[slot] += tokens
+
     def fill(self, slot: int, used: int) -> None:
         """Say that the first ``used`` positions of the slot are taken."""
         if used > self.length:
             raise ValueError(f"{used} positions do not fit a slot of {self.length}.")
-        self.positions[slot] = used
+        self.positions[slot].fill_(used)
         self.used[slot] = used

@@ -22,7 +22,7 @@ from voxcpm_openai.runtime.model.flow import Flow
 from voxcpm_openai.runtime.model.linear import linear
 from voxcpm_openai.runtime.model.lm import Stack
 from voxcpm_openai.runtime.model.local import LocalEncoder
-from voxcpm_openai.runtime.model.state import Prefix, Prompt, Rows, Slots
+from voxcpm_openai.runtime.model.state import AUDIO, Prefix, Prompt, Rows, Slots, Texts
 from voxcpm_openai.runtime.model.vae import Decoder, Encoder
 from voxcpm_openai.runtime.tokenizer import TextTokenizer
 
@@ -108,7 +108,11 @@ class VoxCPM:
     @torch.inference_mode()
     def prompt(self, latents: Tensor) -> Prompt:
         """Hear a prompt ``[T, P, C]`` once for all the texts that go on from it."""
-        return Prompt(latents, self._tokens(latents))
+        latents = latents.to(self.device)
+        alone = self.new_slots(1, 1)
+        last = latents[-self.context :].flatten(0, 1)  # [context P, C]
+        self.decoder(last.T[None], alone.memory, slice(0, 1))
+        return Prompt(latents[-1], self.local(latents), alone.remembered(0))
 
     @torch.inference_mode()
     def prefill(
@@ -119,7 +123,19 @@ class VoxCPM:
         prompt: Tensor | Prompt | None = None,
         reference: Tensor | Prefix | None = None,
     ) -> None:
-        """Begin a stream in a slot, whatever was there before.
+        """Begin a stream in a slot, as ``arrive`` does, and read its prompt at once."""
+        self._read(slots, slot, self.arrive(slots, slot, ids, prompt, reference))
+
+    @torch.inference_mode()
+    def arrive(
+        self,
+        slots: Slots,
+        slot: int,
+        ids: Sequence[int],
+        prompt: Tensor | Prompt | None = None,
+        reference: Tensor | Prefix | None = None,
+    ) -> list[Part]:
+        """Begin a stream in a slot, whatever was there before; return what is still to be read.
 
         ``ids``: tokens of the prompt's text, if there is a prompt, and of the text to speak.
         ``prompt [T, P, C]``: a clip that the speech goes on from.  ``reference``: VoxCPM2 alone.
@@ -128,12 +144,11 @@ class VoxCPM:
             prompt = self.prompt(prompt)
         parts = self._parts(list(ids), prompt, reference)
         slots.reset(slot)
-        start = slots.restore(slot, reference) if isinstance(reference, Prefix) else 0
-        self._begin(slots, slot, parts, start)
+        if isinstance(reference, Prefix):
+            slots.restore(slot, reference)
         if prompt is not None:
-            slots.patch[slot] = prompt.patches[-1]  # [P, C]
-            heard = prompt.patches[-self.context :].to(self.device)  # [context, P, C]
-            self.decoder(heard.flatten(0, 1).T[None], slots.memory, slice(slot, slot + 1))
+            slots.go_on(slot, prompt)
+        return parts
 
     @torch.inference_mode()
     def step(
@@ -148,41 +163,52 @@ class VoxCPM:
         if unheard := [slot for slot in rows if slots.unheard[slot]]:
             self.hear(slots, slots.rows(unheard))
             slots.heard(unheard)
-        made = self.speak(
+        index = slots.index(rows)
+        patches = self.speak(
             slots,
-            slots.index(rows),
+            index,
             lambda condition, before: self.flow(noise, condition, before, steps, cfg),
-        )
+        )  # [B, P, C]
         slots.spoke(rows)
-        return made  # [B, P, C], [B]
+        return patches, slots.stops[index]  # [B, P, C], [B]
 
     @torch.inference_mode()
-    def hear(self, slots: Slots, at: Rows) -> None:
+    def hear(self, slots: Slots, at: Rows, texts: Texts | None = None) -> None:
         """Tell both language models the last patch of these rows; keep the states that follow.
 
+        ``texts``: tokens of prompts that are read beside, whose rows come behind in ``at``.
         Runs on the device alone: what the host knows of the slots is not changed.
         """
-        heard = self.local(slots.patch[at.index])  # [B, W]
-        hidden = self._quantised(self.base.step(heard, slots.base, at))  # [B, W]
+        heard = self.local(slots.patch[at.heard])  # [H, W]
+        if texts is None:
+            hidden = self._quantised(self.base.step(heard, slots.base, at))  # [B, W]
+        else:
+            text = (texts.ids != AUDIO)[:, None]  # [N, 1]
+            words = self.embedding[texts.ids.clamp_min(0)]  # [N, W]
+            x = torch.cat((heard, torch.where(text, words, texts.audio)))  # [B, W]
+            text = torch.cat((text.new_zeros(len(heard), 1), text))  # [B, 1]
+            y = self.base.step(x, slots.base, at)  # [B, W]
+            hidden = torch.where(text, y, self._quantised(y))  # [B, W]
+            heard = x.masked_fill(text, 0)  # [B, W]
         detail = self.residual.step(self._mixed(hidden, heard), slots.residual, at)  # [B, W]
-        slots.hidden[at.index] = hidden  # [B, W]
-        slots.detail[at.index] = detail  # [B, W]
-        slots.positions[at.index] = at.after  # [B]
+        slots.hidden[at.into] = hidden  # [B, W]
+        slots.detail[at.into] = detail  # [B, W]
+        slots.stops[at.into] = self._stops(hidden)  # [B]
+        slots.positions[at.into] = at.after  # [B]
 
     @torch.inference_mode()
     def speak(
         self, slots: Slots, index: slice | Tensor, solve: Callable[[Tensor, Tensor], Tensor]
-    ) -> tuple[Tensor, Tensor]:
-        """Make and keep the next patch of the rows that ``index`` picks, as ``step`` returns it.
+    ) -> Tensor:
+        """Make, keep and return the next patch ``[B, P, C]`` of the rows that ``index`` picks.
 
         ``solve``: makes patches ``[B, P, C]`` of conditions ``[B, M, W']`` and the patches before.
         Runs on the device alone, as ``hear`` does.
         """
-        hidden, detail = slots.hidden[index], slots.detail[index]  # [B, W] each
-        patch = solve(self._condition(hidden, detail), slots.patch[index])  # [B, P, C]
-        stop = self.stop_head(F.silu(self.stop_inner(hidden)))  # [B, 2]
+        condition = self._condition(slots.hidden[index], slots.detail[index])  # [B, M, W']
+        patch = solve(condition, slots.patch[index])  # [B, P, C]
         slots.patch[index] = patch  # [B, P, C]
-        return patch, stop[:, 1] > stop[:, 0]  # [B, P, C], [B]
+        return patch
 
     @torch.inference_mode()
     def decode(self, slots: Slots, rows: Sequence[int], latents: Tensor) -> Tensor:
@@ -199,8 +225,8 @@ class VoxCPM:
         text: Part = [*ids, AUDIO_START]
         return [text] if prompt is None else [text, prompt.tokens]
 
-    def _begin(self, slots: Slots, slot: int, parts: list[Part], start: int) -> None:
-        """Run the parts through both language models, at positions ``start`` and on."""
+    def _read(self, slots: Slots, slot: int, parts: list[Part]) -> None:
+        """Run the parts through both language models, behind what the slot holds."""
         pieces = [self._embedded(part) for part in parts]  # [n, W] each
         x = torch.cat(pieces)  # [T, W]
         is_audio = torch.cat(
@@ -209,16 +235,14 @@ class VoxCPM:
                 for part, piece in zip(parts, pieces, strict=True)
             ]
         ).to(self.device)  # [T, 1] bool
+        start = slots.used[slot]
         slots.fill(slot, start + len(x))
         y = self.base.prefill(x, slots.base, slot, start)  # [T, W]
         hidden = torch.where(is_audio, self._quantised(y), y)  # [T, W]
         mixed = self._mixed(hidden, x * is_audio)  # [T, W]
         slots.hidden[slot] = hidden[-1]  # [W]
+        slots.stops[slot] = self._stops(hidden[-1])  # []
         slots.detail[slot] = self.residual.prefill(mixed, slots.residual, slot, start)[-1]  # [W]
-
-    def _tokens(self, patches: Tensor) -> Tensor:
-        """Return what the language models see of patches ``[T, P, C]``: ``[T, W]``."""
-        return self.local(patches.to(self.device))  # [T, W]
 
     def _embedded(self, part: Part) -> Tensor:
         """Return the tokens of a part, ``[n, W]``."""
@@ -234,6 +258,11 @@ class VoxCPM:
     def _mixed(self, hidden: Tensor, heard: Tensor) -> Tensor:
         """What the residual LM is told: the base LM's ``hidden [..., W]``, the audio's tokens."""
         return hidden + heard  # [..., W]
+
+    def _stops(self, hidden: Tensor) -> Tensor:
+        """Whether the patch that follows ``hidden [..., W]`` is the last one: ``[...]`` bool."""
+        votes = self.stop_head(F.silu(self.stop_inner(hidden)))  # [..., 2]
+        return votes[..., 1] > votes[..., 0]  # [...]
 
     def _condition(self, hidden: Tensor, detail: Tensor) -> Tensor:
         """What LocDiT is told, ``[B, M, W']``, of the states ``[B, W]`` of both."""

@@ -35,7 +35,7 @@ class VoxCPM2(VoxCPM):
     def prefix(self, reference: Tensor) -> Prefix:
         """Run a reference ``[T, P, C]`` once for all the texts that it will stand in front of."""
         alone = self.new_slots(1, len(reference) + 2)
-        self._begin(alone, 0, self._around(reference), 0)
+        self._read(alone, 0, self._around(reference))
         return alone.save(0)
 
     def _parts(
@@ -46,7 +46,7 @@ class VoxCPM2(VoxCPM):
         return parts if prompt is None else [*parts, prompt.tokens]
 
     def _around(self, reference: Tensor) -> list[Part]:
-        return [[REFERENCE_START], self._tokens(reference), [REFERENCE_END]]
+        return [[REFERENCE_START], self.local(reference.to(self.device)), [REFERENCE_END]]
 
     def _mixed(self, hidden: Tensor, heard: Tensor) -> Tensor:
         return self.fusion(torch.cat((hidden, heard), dim=-1))  # [..., W]
