@@ -24,9 +24,7 @@ class Arrival:
         """``here``: on the host, and pinned if ``there`` is on a GPU; they are of one shape."""
         here.copy_(there, non_blocking=True)
         self._here = here
-        self._event = _event() if there.device.type == "cuda" else None
-        if self._event is not None:
-            self._event.record(torch.cuda.current_stream(there.device))
+        self._event = _event_behind(there.device)
 
     @property
     def done(self) -> bool:
@@ -87,5 +85,10 @@ class Landing:
         return Arrival(self._samples_here[self._turn, :rows], self.samples[:rows])
 
 
-def _event() -> torch.cuda.Event:
-    return torch.cuda.Event()  # type: ignore[no-untyped-call]
+def _event_behind(device: torch.device) -> torch.cuda.Event | None:
+    """Return the event of a GPU's being through with all that it was given; a CPU always is."""
+    if device.type != "cuda":
+        return None
+    event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    event.record(torch.cuda.current_stream(device))
+    return event
