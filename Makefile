@@ -57,7 +57,13 @@ $(VENV)/upstream.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --no-deps voxcpm
 	@touch $@
 
-$(VENV)/runtime.stamp: $(VENV)/test.stamp $(VENV)/upstream.stamp
+# Triton interprets and compiles the GPU's kernels without a GPU; PyTorch's CUDA build has it already.
+$(VENV)/kernels.stamp: $(VENV)/upstream.stamp
+	@echo "installing into $(VENV) what the kernels' tests need ..."
+	$(BIN)/python -c 'import triton' 2>/dev/null || $(PIP) --editable '.[kernels]'
+	@touch $@
+
+$(VENV)/runtime.stamp: $(VENV)/test.stamp $(VENV)/kernels.stamp
 	@touch $@
 
 # resemblyzer's weights alone: the package itself wants CUDA and an old setuptools.

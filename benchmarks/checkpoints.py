@@ -20,6 +20,7 @@ from torch import Tensor
 from voxcpm_openai.runtime.checkpoint import Weights
 from voxcpm_openai.runtime.loader import ARCHITECTURES
 from voxcpm_openai.runtime.model import config as parser
+from voxcpm_openai.runtime.model.ops import TorchOps
 from voxcpm_openai.runtime.tokenizer import TextTokenizer
 
 KINDS = {"0.5B": "voxcpm05b", "1.5": "voxcpm15", "2": "voxcpm2"}
@@ -246,8 +247,8 @@ class Asked(Weights):
         self.shapes = shapes
         self.device = torch.device("meta")
         self.dtype = torch.float32
-        self.int8 = False
         self.prefix = prefix
+        self.ops = TorchOps()
         self.int8 = False
 
     def under(self, name: str) -> Asked:

@@ -15,6 +15,7 @@ Weights are random, of the true sizes, made at the first need (7 GB on a GPU); l
 - step: VoxCPM2 and 1.5, 10 steps, guidance 2: a step by the number of rows and the first patch from
   the text on, in CUDA graphs; without these the split by module and Python's time; memory; beside
   it the goals, and the floors that were computed for an H100.
+- kernels: each of Triton's kernels against PyTorch's operators, at the sizes of both models.
 - upstream: the package as it is on the same weights, one stream, in turn with ours.
 - engine: the whole engine, heard by many at the speed of speech, all at once or one by one.
 - memory: how many slots fit, and what a request gets when nothing is left.
@@ -25,6 +26,7 @@ after 400 seconds, which makes 8 to 9 minutes; what is done is kept in ``DIR/row
 same command goes on from there, after an interruption too, or on another machine of the kind that
 was given that file.  Begin a new folder for other code.  docs/gpu.md says how to run it all.
 
+``--kernels triton`` is all of it again with Triton's kernels in the models, kept beside the rest.
 ``--device cpu --size tiny`` tries the script in a minute: its figures mean nothing.
 """
 
@@ -48,7 +50,17 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # for the tests' checkpoints and streams
 
-from benchmarks.on_gpu import launches, listeners, memory, nano, parity, served, steps, upstream
+from benchmarks.on_gpu import (
+    kernels,
+    launches,
+    listeners,
+    memory,
+    nano,
+    parity,
+    served,
+    steps,
+    upstream,
+)
 from benchmarks.on_gpu.bench import TINY, TRUE, Bench, Task
 from benchmarks.on_gpu.ledger import Ledger
 from benchmarks.on_gpu.machine import Machine
@@ -79,6 +91,7 @@ PARTS = {
     "http": Part(served.tasks, served.COLUMNS, served.missing),
     "parity": Part(parity.tasks, parity.COLUMNS),
     "step": Part(steps.tasks, steps.COLUMNS),
+    "kernels": Part(kernels.tasks, kernels.COLUMNS),
     "upstream": Part(upstream.tasks, upstream.COLUMNS, upstream.missing),
     "engine": Part(listeners.tasks, listeners.COLUMNS),
     "memory": Part(memory.tasks, memory.COLUMNS),
@@ -178,6 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, help="file for all rows that are done")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--size", choices=("true", "tiny"), default="true")
+    parser.add_argument("--kernels", choices=("torch", "triton"), default="torch")
     options = parser.parse_args(arguments)
     if options.device == "cuda" and not torch.cuda.is_available():
         parser.error("torch sees no CUDA device here; --device cpu --size tiny tries the script.")
@@ -186,9 +200,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as scratch:
         kept = options.weights or options.state / "weights"
         weights = kept if options.size == "true" else Path(scratch)
-        bench = Bench(options.device, TRUE if options.size == "true" else TINY, weights)
+        scale = TRUE if options.size == "true" else TINY
+        bench = Bench(options.device, scale, weights, options.kernels)
         machine = Machine.of(bench.device)
-        ledger = Ledger(options.state, options.size, machine)
+        kind = options.size if options.kernels == "torch" else f"{options.size}, triton"
+        ledger = Ledger(options.state, kind, machine)
         print(machine)
         with _engine_log(options.state / "engine.log"):
             left = run_parts([*PARTS] if options.part == "all" else [options.part], bench, ledger)

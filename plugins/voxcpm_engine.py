@@ -81,7 +81,7 @@ def start(settings: Settings) -> Engine:
         dtype = "bfloat16" if device != "cpu" or _cpu_multiplies_bfloat16() else "float32"
     torch.set_num_threads(settings.threads or os.cpu_count() or 1)
     folder = weights.find(settings.model)
-    model = load_model(folder, device, dtype)
+    model = load_model(folder, device, dtype, settings.kernels)
     length = min(LENGTH, model.config.max_length)
     slots, capture = _batch(model, length, settings)
     runner = ModelRunner(

@@ -19,6 +19,7 @@ HOMES = {
     "werkzeug": ("voxcpm_openai/web/",),
     "marshmallow": ("voxcpm_openai/web/schemas.py", "voxcpm_openai/settings.py"),
     "torch": ("voxcpm_openai/runtime/", "plugins/voxcpm_engine.py", "plugins/upstream_engine.py"),
+    "triton": ("voxcpm_openai/runtime/kernels/",),
     "av": (
         "plugins/av_encoders.py",
         "voxcpm_openai/audio.py",

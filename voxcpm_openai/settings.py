@@ -135,6 +135,12 @@ class Settings:
         "operators one by one. Off until it has been measured on a GPU.",
         False,
     )
+    kernels: str = setting(
+        fields.String(validate=validate.OneOf(["torch", "triton"])),
+        "On a GPU, what the voxcpm engine calculates with between its matrix products: PyTorch's "
+        "operators, or one `triton` kernel for several. `torch` until they are measured on a GPU.",
+        "torch",
+    )
     default_voice: str = setting(
         fields.String(validate=validate.Length(min=1)),
         "The voice of requests that name none.",

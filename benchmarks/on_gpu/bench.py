@@ -99,13 +99,14 @@ G = TypeVar("G", bound=Guest)
 class Bench:
     """Owns the models; each is loaded once, at its first use."""
 
-    def __init__(self, device: str, scale: Scale, weights: Path) -> None:
+    def __init__(self, device: str, scale: Scale, weights: Path, kernels: str = "torch") -> None:
         """``device``: ``cuda`` or ``cpu``.  ``weights``: a folder for the checkpoints; those of the
-        true sizes take 13 GB.
+        true sizes take 7 GB on a GPU.  ``kernels``: of the models, ``torch`` or ``triton``.
         """
         # With its number, which some of torch's functions ask for.
         self.device = torch.device("cuda", 0) if device == "cuda" else torch.device(device)
         self.scale = scale
+        self.kernels = kernels
         self.dtype = "bfloat16" if self.on_gpu else "float32"
         self._weights = weights
         self._models: dict[str, VoxCPM] = {}
@@ -128,8 +129,12 @@ class Bench:
     def model(self, model: str) -> VoxCPM:
         """Return a model on the device, in the bench's dtype."""
         if model not in self._models:
-            self._models[model] = load_model(self.folder(model), str(self.device), self.dtype)
+            self._models[model] = self.load(self.folder(model), self.dtype)
         return self._models[model]
+
+    def load(self, folder: Path, dtype: str) -> VoxCPM:
+        """Return a checkpoint on the device, with the bench's kernels."""
+        return load_model(folder, str(self.device), dtype, self.kernels)
 
     def host(self, key: str, invite: Callable[[], G]) -> G:
         """Return the guest of this key; one of another key leaves before it comes.

@@ -83,7 +83,7 @@ def against_cpu(bench: Bench, kind: str, mode: str, dtype: str) -> Row:
     with _exact(bench), tempfile.TemporaryDirectory() as scratch:
         folder = tiny.make(Path(scratch) / kind, kind)
         theirs = load_model(folder, "cpu", "float32")
-        ours = load_model(folder, str(bench.device), dtype)
+        ours = bench.load(folder, dtype)
         prompt, reference = _clips(theirs, mode)
         pairs = zip(_clips(ours, mode), (prompt, reference), strict=True)
         encoded = [_furthest(a, b) for a, b in pairs if a is not None and b is not None]
@@ -95,7 +95,7 @@ def against_cpu(bench: Bench, kind: str, mode: str, dtype: str) -> Row:
 def among_others(bench: Bench, kind: str, dtype: str) -> Row:
     """Speak several streams side by side on the device, and each by itself."""
     with _exact(bench), tempfile.TemporaryDirectory() as scratch:
-        model = load_model(tiny.make(Path(scratch) / kind, kind), str(bench.device), dtype)
+        model = bench.load(tiny.make(Path(scratch) / kind, kind), dtype)
         streams = _streams(model)
         together = run(model, model.new_slots(len(streams), 200), streams)
         pairs = [(together[slot], alone(model, stream)) for slot, stream in streams.items()]
@@ -105,7 +105,7 @@ def among_others(bench: Bench, kind: str, dtype: str) -> Row:
 def graphs_and_twins(bench: Bench, kind: str, dtype: str) -> Row:
     """Replay graphs of three rows filled up to four, and run their twins operator by operator."""
     with _exact(bench), tempfile.TemporaryDirectory() as scratch:
-        model = load_model(tiny.make(Path(scratch) / kind, kind), str(bench.device), dtype)
+        model = bench.load(tiny.make(Path(scratch) / kind, kind), dtype)
         replayed, twin = (_stepped(model, how) for how in (bench.capture() or eagerly, eagerly))
     return _row(kind, "graphs", dtype, [(replayed, twin)], None)
 

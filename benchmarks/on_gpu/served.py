@@ -140,6 +140,7 @@ class Served:
             "VOXCPM_DEVICE": bench.device.type,
             "VOXCPM_DTYPE": bench.dtype,
             "VOXCPM_CUDA_GRAPHS": "true",
+            "VOXCPM_KERNELS": bench.kernels,
             "VOXCPM_MAX_STREAMS": str(MOST),
             "XDG_CACHE_HOME": str(folder.parent.resolve() / "cache"),
             "XDG_DATA_HOME": str(folder.parent.resolve() / "data"),

@@ -18,6 +18,11 @@ NEEDED = ("torch", "safetensors", "tokenizers", "transformers", "einops", "pydan
 
 if not all(find_spec(name) for name in NEEDED):
     collect_ignore_glob = ["test_*.py"]
+elif find_spec("triton"):
+    # Before anything else brings Triton, as transformers does.
+    import tests.runtime.interpreted  # noqa: F401
+else:
+    collect_ignore_glob = ["test_kernels*.py"]
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -16,6 +16,7 @@ from voxcpm_openai.runtime.checkpoint import TensorFile, Weights
 from voxcpm_openai.runtime.loader import load_model
 from voxcpm_openai.runtime.model import linear
 from voxcpm_openai.runtime.model.linear import Int8, Packed, Plain, fused
+from voxcpm_openai.runtime.model.ops import TorchOps
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 
 needs_int8 = pytest.mark.skipif(
@@ -66,7 +67,7 @@ def test_8_bits_are_refused_where_they_cannot_be_multiplied(
 ) -> None:
     save_file({"o_proj.weight": drawn(8, 8)}, tmp_path / "one.safetensors")
     file = TensorFile(tmp_path / "one.safetensors")
-    weights = Weights(file, torch.device("cpu"), torch.float32, int8=True)
+    weights = Weights(file, torch.device("cpu"), torch.float32, ops=TorchOps(), int8=True)
     monkeypatch.setattr(linear, "multiplies_int8", lambda: False)
     with pytest.raises(StartError, match="VOXCPM_DTYPE"):
         fused(weights, {"o_proj": 8}, 8)

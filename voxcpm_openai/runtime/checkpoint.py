@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from voxcpm_openai.errors import StartError
+from voxcpm_openai.runtime.model.ops import Ops
 
 # Of each pair the first one that exists is read, as upstream does.
 MODEL_FILES = ("model.safetensors", "pytorch_model.bin")
@@ -45,16 +46,18 @@ class Checkpoint:
         """``tokenizer.json``, which exists."""
         return self._find(("tokenizer.json",))
 
-    def model(self, device: torch.device, dtype: torch.dtype, *, int8: bool = False) -> Weights:
+    def model(
+        self, device: torch.device, dtype: torch.dtype, ops: Ops, *, int8: bool = False
+    ) -> Weights:
         """Return the tensors of the language models, LocEnc, LocDiT and the heads.
 
         ``int8``: the big products among them are to be made of 8-bit numbers.
         """
-        return Weights(TensorFile(self._find(MODEL_FILES)), device, dtype, int8=int8)
+        return Weights(TensorFile(self._find(MODEL_FILES)), device, dtype, ops=ops, int8=int8)
 
-    def vae(self, device: torch.device) -> Weights:
+    def vae(self, device: torch.device, ops: Ops) -> Weights:
         """Return the tensors of the audio VAE, always in float32 as upstream runs it."""
-        return Weights(TensorFile(self._find(VAE_FILES)), device, torch.float32)
+        return Weights(TensorFile(self._find(VAE_FILES)), device, torch.float32, ops=ops)
 
     def _find(self, names: tuple[str, ...]) -> Path:
         for name in names:
@@ -106,7 +109,8 @@ class TensorFile:
 class Weights:
     """The tensors under a prefix, handed out on one device and in one dtype.
 
-    Each is copied once, straight to where it stays; fused ones are filled part by part.
+    Each is copied once, straight to where it stays; fused ones are filled part by part.  ``ops``:
+    what the model is to calculate with beside its products.
     """
 
     def __init__(
@@ -116,9 +120,11 @@ class Weights:
         dtype: torch.dtype,
         prefix: str = "",
         *,
+        ops: Ops,
         int8: bool = False,
     ) -> None:
         self.file = file
+        self.ops = ops
         self.device = device
         self.dtype = dtype
         self.prefix = prefix
@@ -127,7 +133,7 @@ class Weights:
     def under(self, name: str) -> Weights:
         """Return the tensors whose names go on with ``name`` and a dot."""
         prefix = f"{self.prefix}{name}."
-        return Weights(self.file, self.device, self.dtype, prefix, int8=self.int8)
+        return Weights(self.file, self.device, self.dtype, prefix, ops=self.ops, int8=self.int8)
 
     def tensor(self, name: str, *shape: int) -> Tensor:
         """Return one tensor, which must have just this shape."""

@@ -18,7 +18,6 @@ import torch
 from voxcpm_openai.errors import InvalidRequest
 from voxcpm_openai.runtime.landing import Landing
 from voxcpm_openai.runtime.model.flow import Grids
-from voxcpm_openai.runtime.model.noise import Noise
 from voxcpm_openai.runtime.model.state import Slots, Texts
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 from voxcpm_openai.runtime.orders import Orders
@@ -50,7 +49,7 @@ class Pieces:
 
     def __init__(self, model: VoxCPM, slots: Slots) -> None:
         self._model, self._slots = model, slots
-        self._noise = Noise(model.device)
+        self._noise = model.ops.noise(model.device)
         count, most, device = slots.count, slots.count - 1, model.device
         # What each job wants, and how many patches it has, by slot.
         self._seeds = torch.zeros(count, device=device, dtype=torch.int64)  # [S]

@@ -81,11 +81,11 @@ class Snake:
     def __init__(self, weights: Weights, channels: int) -> None:
         self.alpha = weights.tensor("alpha", 1, channels, 1)  # [1, C, 1]
         self.inverse = (self.alpha + 1e-9).reciprocal()  # [1, C, 1]
+        self.ops = weights.ops
 
     def __call__(self, x: Tensor, _: Past) -> Tensor:
         """``x [B, C, T]`` to ``[B, C, T]``."""
-        wave = (x * self.alpha).sin_().square_()  # [B, C, T]
-        return torch.addcmul(x, wave, self.inverse)  # [B, C, T]
+        return self.ops.snake(x, self.alpha, self.inverse)  # [B, C, T]
 
 
 class Affine:

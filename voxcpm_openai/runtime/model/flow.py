@@ -53,6 +53,7 @@ class Flow:
         self.stride = _TimeMlp(dit.under("delta_time_mlp"), width)
         self.lead = 3 if separate_time else 1  # tokens in front of the frames: condition and time
         self.separate_time = separate_time
+        self.ops = weights.ops
         self.stack = Stack(dit.under("decoder"), config.dit, self.lead + 2 * config.patch)
         self.patch = config.patch
         self.mean_velocity = config.mean_velocity
@@ -109,10 +110,17 @@ class Flow:
         # Cloned: it is written in place below, and the noise is the caller's.
         x = noise.transpose(1, 2).clone(memory_format=torch.contiguous_format)  # [B, P, C]
         past = self.before(before.to(self.dtype))  # [B, P, W'], the same at every evaluation
-        cfg = cfg[:, None, None]  # [B, 1, 1]
+        wanted = slice(self.lead + self.patch, None)  # of the tokens: the frames of the new patch
         for rows, time, stride in evaluations:
-            velocity = self._velocity(x[:rows], condition[:rows], past[:rows], time, cfg[:rows])
-            x[:rows] -= stride[:, None, None] * velocity  # [R, P, C]
+            tokens = self.ops.line_up(
+                condition[:rows],
+                time,
+                past[:rows],
+                self.frames(x[:rows].to(self.dtype)),
+                separate=self.separate_time,
+            )  # [2 R, lead + 2 P, W']
+            hidden = self.stack.encode(tokens, wanted)  # [2 R, P, W']
+            self.ops.guide(x[:rows], self.out(hidden), cfg[:rows], stride)
         return x
 
     def prepare(self, steps: int) -> Schedule:
@@ -132,24 +140,6 @@ class Flow:
             times = [plan.times[turn].expand(rows, -1) for plan, rows in live]  # [rows, W'] each
             strides = [plan.strides[turn].expand(rows) for plan, rows in live]  # [rows] each
             yield sum(rows for _, rows in live), torch.cat(times), torch.cat(strides)
-
-    def _velocity(
-        self, x: Tensor, condition: Tensor, past: Tensor, time: Tensor, cfg: Tensor
-    ) -> Tensor:
-        """The guided velocity at ``x [R, P, C]``: ``[R, P, C]`` in float32."""
-        frames = torch.cat((past, self.frames(x.to(self.dtype))), dim=1)  # [R, 2 P, W']
-        # Rows with their condition first, then the same rows with none (zeros).
-        both = torch.cat((condition, torch.zeros_like(condition)))  # [2 R, M, W']
-        time = time[:, None].repeat(2, 1, 1)  # [2 R, 1, W']
-        lead = torch.cat((both, time), dim=1) if self.separate_time else both + time
-        tokens = torch.cat((lead, frames.repeat(2, 1, 1)), dim=1)  # [2 R, lead + 2 P, W']
-        hidden = self.stack.encode(tokens, slice(self.lead + self.patch, None))  # [2 R, P, W']
-        with_it, without = self.out(hidden).float().chunk(2)  # [R, P, C] each
-        # CFG-Zero*: what is unconditional is first scaled to lie as near as it can.
-        dot = (with_it * without).sum(dim=(1, 2), keepdim=True)  # [R, 1, 1]
-        norm = without.square().sum(dim=(1, 2), keepdim=True) + 1e-8  # [R, 1, 1]
-        without = without * (dot / norm)  # [R, P, C]
-        return without + cfg * (with_it - without)  # [R, P, C]
 
     def _schedule(self, steps: int) -> Schedule:
         """The grid is t + cos(pi t / 2) - 1 + t over evenly spaced t, as upstream has it.

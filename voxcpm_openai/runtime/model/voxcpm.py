@@ -48,6 +48,7 @@ class VoxCPM:
         self.config = config
         self.tokens = tokenizer
         self.device, self.dtype, self.int8 = weights.device, weights.dtype, weights.int8
+        self.ops = weights.ops
         width, inner, positions = config.base.width, config.dit.width, config.max_length
         self.embedding = weights.tensor(
             "base_lm.embed_tokens.weight", config.vocabulary, width
