@@ -49,8 +49,8 @@ PLUGINS = Path(__file__).parent / "crowds" / "plugins"
 TEXTS = (
     "The ferry leaves at seven, and the last bus to the harbour goes at half past six, they said.",
     "She kept all the letters in a wooden box, tied with a ribbon that had once been a bright blue",
-    "If the rain stops before noon, we will walk along the river to the mill and be back for supper.",
-    "Nobody knew who had painted the old door, but everyone agreed that it looked better than before",
+    "If the rain stops before noon, we will walk along the river to the mill and back to supper.",
+    "Nobody knew who had painted the old door, but everyone agreed that it looked far better now.",
 )
 """Each is one segment, seven seconds long."""
 

@@ -269,7 +269,7 @@ def test_segments_made_in_any_order_are_heard_in_theirs() -> None:
     stream.flow(3.0)
     assert stream.ended
     chunks = list(stream)
-    assert [chunk.segment for chunk in chunks] == [0, 0, 0, 1, 1, 2, 2]
+    assert [chunk.segment for chunk in chunks] == [0, 1, 2]
     np.testing.assert_array_equal(
         joined(*(chunk.samples for chunk in chunks)),
         joined(tone(200, 0.1), silence(100), tone(200, 0.2), tone(200, 0.3)),

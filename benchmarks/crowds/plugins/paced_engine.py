@@ -73,7 +73,7 @@ class PacedRunner:
     def step(self, slots: Sequence[int]) -> list[Patch]:
         """Sleep, and give a patch for each row.
 
-        Notes when it began, its rows, when a GPU would have been done, and when this thread went on.
+        Notes when it began, its rows, when a GPU would be done, and when this thread went on.
         """
         self._thread = threading.get_native_id()
         begun = time.monotonic()
