@@ -132,18 +132,21 @@ def measure(
     sound = sum(played[reply.text] for reply in good)
     steps = [step for step in runner["steps"] if begun <= step[0] <= begun + seconds]
     late = [(back - due) * 1e3 for _, _, due, back in steps]
-    firsts = [(reply.pieces[0][0] - reply.asked) * 1e3 for reply in good]
+    first_p50, first_p99 = np.percentile(
+        [(reply.pieces[0][0] - reply.asked) * 1e3 for reply in good], (50, 99)
+    ).tolist()
     return Row(
         audio_format,
         speed,
         streams,
         len(replies),
         len(replies) - len(good),
-        *np.percentile(firsts, (50, 99)).tolist(),
-        gap=max(after - before for reply in good for after, before in _waits(reply)) * 1e3,
+        first_p50,
+        first_p99,
+        gap=max(_longest_wait(reply) for reply in good) * 1e3,
         underruns=sum(_dry(reply, played[reply.text]) for reply in good),
         step=median(due - begin for begin, _, due, _ in steps) * 1e3,
-        turn=median(after[0] - before[0] for before, after in pairwise(steps)) * 1e3,
+        turn=median(later[0] - sooner[0] for sooner, later in pairwise(steps)) * 1e3,
         late_p50=median(late),
         late_p99=float(np.percentile(late, 99)),
         sound=sound / lasted,
@@ -154,9 +157,8 @@ def measure(
     )
 
 
-def _waits(reply: Reply) -> list[tuple[float, float]]:
-    times = [at for at, _ in reply.pieces]
-    return [(after, before) for before, after in pairwise(times)] or [(0.0, 0.0)]
+def _longest_wait(reply: Reply) -> float:
+    return max((after - before for (before, _), (after, _) in pairwise(reply.pieces)), default=0.0)
 
 
 def _dry(reply: Reply, seconds: float) -> int:

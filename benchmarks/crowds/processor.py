@@ -21,7 +21,7 @@ def threads(process: int) -> Mapping[int, float]:
 def by_role(
     process: int, engine: int, before: Mapping[int, float], after: Mapping[int, float]
 ) -> Mapping[str, float]:
-    """Return the CPU seconds between two looks, of the engine's thread, the main one, the others."""
+    """Return the CPU seconds between two looks: engine, main thread, requests."""
     roles = {"engine": 0.0, "main": 0.0, "requests": 0.0}
     for thread, seconds in after.items():
         role = {engine: "engine", process: "main"}.get(thread, "requests")
