@@ -16,7 +16,7 @@ from voxcpm_openai.contracts import Segment, Usage
 from voxcpm_openai.errors import Unavailable
 from voxcpm_openai.runtime.edges import EDGE, Edges
 from voxcpm_openai.runtime.job import LEAST, RETRIES, Budget, Job, State, seed_of
-from voxcpm_openai.runtime.stream import Stream
+from voxcpm_openai.runtime.stream import TOGETHER, Stream
 
 RATE = 1_000
 PATCH = 100
@@ -275,7 +275,7 @@ def test_segments_made_in_any_order_are_heard_in_theirs() -> None:
     stream.flow(3.0)
     assert stream.ended
     chunks = list(stream)
-    assert [chunk.segment for chunk in chunks] == [0, 0, 0, 1, 1, 2, 2]
+    assert [chunk.segment for chunk in chunks] == [0, 1, 2]
     np.testing.assert_array_equal(
         joined(*(chunk.samples for chunk in chunks)),
         joined(tone(200, 0.1), silence(100), tone(200, 0.2), tone(200, 0.3)),
@@ -293,6 +293,24 @@ def test_the_segment_in_turn_flows_while_it_is_made_and_those_behind_are_held() 
     make(jobs[0], tone(PATCH))
     stream.flow(0.0)
     assert [next(stream).segment, next(stream).segment] == [0, 1]
+
+
+def test_what_waits_of_a_segment_comes_together_up_to_a_bound() -> None:
+    jobs = [job(0), job(1)]
+    stream = Stream(jobs, RATE, 0.0)
+    grow(jobs[0], tone(PATCH), stopped=False)
+    stream.flow(0.0)
+    assert len(next(stream).samples) == PATCH  # who waits waits for no more
+    make(jobs[0], *[tone(PATCH, 0.1 + 0.02 * number) for number in range(8)])
+    make(jobs[1], tone(PATCH), tone(PATCH))
+    stream.flow(0.0)
+    chunks = list(stream)
+    bound = round(TOGETHER * RATE)
+    assert [len(chunk.samples) for chunk in chunks] == [bound, 8 * PATCH - bound, 2 * PATCH]
+    assert [chunk.segment for chunk in chunks] == [0, 0, 1]
+    heard = joined(*(chunk.samples for chunk in chunks))
+    made = joined(*(tone(PATCH, 0.1 + 0.02 * number) for number in range(8)), tone(2 * PATCH))
+    np.testing.assert_array_equal(heard, made)
 
 
 def test_the_listener_runs_dry_when_all_is_heard_and_plays_on_when_sound_comes() -> None:

@@ -35,7 +35,8 @@ HOMES = {
 
 # Part of the package -> the parts that it may import.
 LEAVES = {"errors", "settings", "contracts"}
-CORE = LEAVES | {"audio", "hookspecs", "registry", "resolve", "running", "speech", "text", "voices"}
+CORE = LEAVES | {"audio", "hookspecs", "registry", "resolve", "running", "speech", "text", "turns"}
+CORE |= {"voices"}
 WALLS = {
     "errors": set(),
     "settings": {"errors"},
@@ -48,7 +49,7 @@ WALLS = {
     "voices": LEAVES | {"registry"},
     "running": LEAVES | {"registry"},
     "resolve": LEAVES | {"registry", "voices", "text"},
-    "speech": LEAVES | {"audio", "resolve"},
+    "speech": LEAVES | {"audio", "resolve", "turns"},
     "load": {"errors"},
     "runtime": {"audio", "contracts", "errors"},
     "web": CORE | {"__init__"},

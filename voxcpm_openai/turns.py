@@ -53,6 +53,8 @@ class Turns:
             ticket.go.clear()
             self._waiting.append(ticket)
             self._hand_out()
+            if ticket.granted:
+                return True
         ticket.go.wait()
         return ticket.granted
 

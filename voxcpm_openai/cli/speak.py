@@ -17,6 +17,7 @@ from voxcpm_openai.registry import choose_engine, load_registry
 from voxcpm_openai.resolve import Resolver, SpeechRequest
 from voxcpm_openai.settings import load_settings
 from voxcpm_openai.speech import Speech
+from voxcpm_openai.turns import Turns
 from voxcpm_openai.voices.catalog import Catalog
 from voxcpm_openai.voices.data import Data
 from voxcpm_openai.voices.owners import OPERATOR
@@ -68,7 +69,7 @@ def speak(
             plan = replace(plan, format=registry.formats["pcm"])
         with (
             _opened(output, container if sized else None, plan.rate) as write,
-            closing(Speech(engine, utterance, plan)) as speech,
+            closing(Speech(engine, utterance, plan, Turns(1))) as speech,
         ):
             _write(speech, write, len(utterance.segments))
 

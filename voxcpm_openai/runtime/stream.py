@@ -8,8 +8,13 @@ from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import Self
 
+import numpy as np
+
 from voxcpm_openai.contracts import Chunk, Usage
 from voxcpm_openai.runtime.job import Job, State
+
+TOGETHER = 0.6
+"""Seconds of sound after which no more is joined into one chunk."""
 
 End = Exception | type[StopIteration]
 """What ``next()`` raises at last."""
@@ -30,7 +35,7 @@ class Stream:
         self._turn = 0  # the index of the job that is being heard
         self._closed = False
         self._way: SimpleQueue[Chunk | End] = SimpleQueue()  # all that both threads change
-        self._end: End | None = None  # the first that came this way
+        self._next: Chunk | End | None = None  # taken out and not yet handed on; an end stays
 
     # For the listener
 
@@ -44,14 +49,30 @@ class Stream:
         return self
 
     def __next__(self) -> Chunk:
-        """Wait for the next chunk; what came before an error is heard before it is raised."""
-        came = self._end or self._way.get()
+        """Wait for the next chunk; what came before an error is heard before it is raised.
+
+        A listener who comes late gets together what waits of a segment: fewer turns, fewer writes.
+        """
+        came = self._next or self._way.get()
         if isinstance(came, Chunk):
+            self._next = None
             if self._closed:
                 raise StopIteration
-            return came
-        self._end = came
+            return self._joined(came)
+        self._next = came
         raise StopIteration if self._closed else came
+
+    def _joined(self, first: Chunk) -> Chunk:
+        pieces, room = [first.samples], TOGETHER * self._rate - len(first.samples)
+        with suppress(Empty):
+            while room > 0:
+                self._next = self._way.get_nowait()
+                if not isinstance(self._next, Chunk) or self._next.segment != first.segment:
+                    break
+                pieces.append(self._next.samples)
+                room -= len(self._next.samples)
+                self._next = None
+        return first if len(pieces) == 1 else Chunk(np.concatenate(pieces), first.segment)
 
     def close(self) -> None:
         """Cancel; the jobs leave the batch before its next step, and what is unheard is dropped."""

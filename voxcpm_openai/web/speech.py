@@ -35,7 +35,7 @@ def create_speech() -> Response:
     note(voice=utterance.voice.id)
     with ExitStack() as cleanup:
         cleanup.enter_context(here.streams.enter())
-        speech = Speech(engine, utterance, plan)
+        speech = Speech(engine, utterance, plan, here.streams.turns)
         cleanup.callback(speech.close)
         # The whole stream is watched: an engine may also be slow between two chunks.
         cleanup.enter_context(

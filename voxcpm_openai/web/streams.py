@@ -1,24 +1,31 @@
-"""Counts the speech streams of this worker and refuses one too many at once."""
+"""Counts the speech streams of this worker, refuses one too many at once, and gives turns."""
 
 from __future__ import annotations
 
 import math
+import os
 import threading
 import time
 from contextlib import AbstractContextManager
 from types import TracebackType
 
 from voxcpm_openai.errors import Overloaded
+from voxcpm_openai.turns import Turns
 
 SMOOTHING = 0.2
 """The weight of the newest stream in the mean duration."""
 
 
 class Streams:
-    """A bounded count.  ``enter`` never waits: the answer to a full house is a 503."""
+    """A bounded count.  ``enter`` never waits: the answer to a full house is a 503.
+
+    ``turns``: as many streams change and encode sound at once as keep all cores busy, one of them
+    waking up.
+    """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
+        self.turns = Turns((os.cpu_count() or 1) + 1)
         self._running = 0
         self._mean_seconds = 1.0
         self._lock = threading.Lock()

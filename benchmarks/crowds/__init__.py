@@ -1,0 +1,1 @@
+"""The parts of ``benchmarks/crowd.py``: the engine it serves, its clients, and what it looks at."""
