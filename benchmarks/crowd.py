@@ -5,8 +5,8 @@
 The real server, one gunicorn worker, with the batched runtime's loop over a runner that takes as
 long as a GPU works (5 ms a step and 0.2 ms a row, patches of 160 ms at 48 kHz), by itself as one
 does, and gives a clip that is there already.  The client is one process that reads sockets as they
-fill and decodes nothing.  Listeners ask again when they have heard a reply; with ``--greedy``, when they have all of
-it.  Linux only.
+fill and decodes nothing.  Listeners ask again when they have heard a reply; with ``--greedy``, when
+they have all of it.  Linux only.
 
 - first byte: from the connect to the first byte of the body, ms.
 - gap: the longest wait between two pieces, ms.  underruns: how often a player who starts at the

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.batched import PATCH, UNKNOWN, hear, idle, running, segment, utterance
+from voxcpm_openai.contracts import Chunk
 from voxcpm_openai.errors import EngineFailed, Unavailable
 from voxcpm_openai.runtime.runner_protocol import DeviceError
 
@@ -82,11 +83,10 @@ def test_a_step_that_gives_no_sound_fails_its_rows_and_no_others() -> None:
         gate.wait_in_step(4)  # the one that breaks
         later = engine.speak(utterance("length:6", seed=8))
         gate.open()
-        heard = 0
+        heard: list[Chunk] = []
         with pytest.raises(Unavailable):
-            for chunk in breaks:
-                heard += len(chunk.samples)
-        assert heard == 3 * PATCH
+            heard.extend(breaks)
+        assert sum(len(chunk.samples) for chunk in heard) == 3 * PATCH
         idle(engine, runner)
         np.testing.assert_array_equal(hear(later), segment(8, 0, 6, attempt=0))
         assert engine.status()["state"] == "ready"
