@@ -150,12 +150,14 @@ class MockRunner:
 class LateStep:
     """A step whose sound is not there before somebody waits for it; what goes on is noted."""
 
-    done = False
-
     def __init__(self, runner: AheadRunner, made: Finished, fault: bool) -> None:
         self.slots, self.made = made.slots, made
         self.runner, self.fault, self.number = runner, fault, len(runner.steps)
         runner.note("launch", self.number)
+
+    @property
+    def done(self) -> bool:
+        return self.runner.done(self.number)
 
     def stops(self) -> Sequence[bool]:
         self.runner.note("stops", self.number)
@@ -177,6 +179,7 @@ class AheadRunner(MockRunner):
     def __init__(self, slots: int) -> None:
         super().__init__(slots)
         self.notes: list[tuple[str, int]] = []
+        self.done: Callable[[int], bool] = lambda number: False
         self.unread: dict[int, int] = {}
 
     def note(self, what: str, number: int) -> None:

@@ -42,10 +42,10 @@ REQUESTS = st.lists(
     slots=st.integers(1, 5),
     rows=st.integers(1, 5),
     ahead=st.booleans(),
-    data=st.data(),
+    order=st.integers(0, 2**32),
 )
 def test_whatever_joins_leaves_and_fails_the_others_speak_as_if_alone(
-    requests: list[Any], slots: int, rows: int, ahead: bool, data: st.DataObject
+    requests: list[Any], slots: int, rows: int, ahead: bool, order: int
 ) -> None:
     with running(slots, rows_per_step=rows, ahead=ahead) as (engine, runner):
         streams, heard, failed = [], [], set()
@@ -55,8 +55,10 @@ def test_whatever_joins_leaves_and_fails_the_others_speak_as_if_alone(
             streams.append(engine.speak(utterance(*words, voice=voice, seed=seed)))
             heard.append([])
         open_ = set(range(len(streams)))
+        # How often they are asked depends on what is joined: not for hypothesis to draw.
+        chance = random.Random(order)
         while open_:  # listeners take their chunks in any order
-            number = data.draw(st.sampled_from(sorted(open_)))
+            number = chance.choice(sorted(open_))
             if len(heard[number]) == requests[number][2]:
                 streams[number].close()
             try:

@@ -12,12 +12,16 @@ from dataclasses import dataclass
 from voxcpm_openai.contracts import AudioStream, Utterance
 from voxcpm_openai.errors import EngineFailed, RequestError, Unavailable
 from voxcpm_openai.runtime.job import State
+from voxcpm_openai.runtime.pace import Pace
 from voxcpm_openai.runtime.reading import read
 from voxcpm_openai.runtime.runner_protocol import DeviceError, Runner, Step
-from voxcpm_openai.runtime.scheduler import Row, Scheduler, smoothed
+from voxcpm_openai.runtime.scheduler import Row, Scheduler
 from voxcpm_openai.runtime.stream import Stream
 
 logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 0.002
+"""How often the engine looks, while it waits for newcomers, whether the device is done sooner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,7 @@ class BatchedEngine:
             runner.slots, rows_per_step=rows_per_step, max_waiting=max_waiting, max_wait=max_wait
         )
         self._state = "ready"
-        self._step_seconds = 0.0
+        self._pace = Pace()
         self._flight: Flight | None = None  # whose sound is still to come
         self._work = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="voxcpm-engine", daemon=True)
@@ -99,8 +103,8 @@ class BatchedEngine:
         """Return a look inside.
 
         ``state`` (``ready``, ``failed`` or ``stopped``), the streams, the jobs that are live, wait,
-        and have ended, and what one row sees: ``seconds_per_patch`` is how long a step takes until
-        its sound is there, ``steps_per_second`` and ``real_time_factor`` count from one step to the
+        and have ended, and what one row sees: ``seconds_per_patch`` is how long the device is at a
+        step, ``steps_per_second`` and ``real_time_factor`` count from one step to the
         next.
         """
         with self._work:
@@ -114,7 +118,7 @@ class BatchedEngine:
                 "failed": ended[State.FAILED],
                 "cancelled": ended[State.CANCELLED],
                 "steps_per_second": 1 / turn if turn else 0.0,
-                "seconds_per_patch": self._step_seconds,
+                "seconds_per_patch": self._pace.step_seconds,
                 "real_time_factor": turn / self._runner.patch_seconds,
             }
         return {**look, "runner": self._runner.status()}
@@ -176,6 +180,7 @@ class BatchedEngine:
         What was launched before is handed out while the device is at the next step.
         """
         begun = self._clock()
+        self._wait_for_newcomers()
         with self._work:
             gone = [stream for stream in self._scheduler.streams if stream.closed]
         self._release(self._leave(gone, State.CANCELLED))
@@ -192,6 +197,17 @@ class BatchedEngine:
             self._flight = None
         with self._work:
             self._scheduler.measured(self._clock() - begun)
+
+    def _wait_for_newcomers(self) -> None:
+        """While the device is at a step, leave the next one open until shortly before its end."""
+        if self._flight is None:
+            return
+        moment = self._pace.next_launch(self._flight.launched)
+        with self._work:
+            while (left := moment - self._clock()) > 0:
+                if self._state != "ready" or self._flight.step.done:
+                    return
+                self._work.wait(min(left, LOOK_SECONDS))
 
     def _admit(self) -> None:
         with self._work:
@@ -238,7 +254,7 @@ class BatchedEngine:
         now = self._clock()
         ended: dict[int, Row] = {}
         with self._work:
-            self._step_seconds = smoothed(self._step_seconds, now - flight.launched)
+            self._pace.landed(flight.launched, now)
             for (slot, row), samples in zip(flight.rows.items(), sounds, strict=True):
                 if not self._is_live(slot, row):
                     continue
