@@ -7,28 +7,36 @@ tests' tiny ones at any size: what is looked for is a wrong kernel, not a slow o
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from benchmarks.on_gpu.bench import Bench, Task
+from benchmarks.on_gpu.listeners import ForcedRunner, start, utterance
 from tests.runtime import tiny
 from tests.runtime.clips import clip
 from tests.runtime.streams import Heard, Stream, alone, run
+from voxcpm_openai.runtime.engine import BatchedEngine
 from voxcpm_openai.runtime.graphs import Capture, Graphs, eagerly
+from voxcpm_openai.runtime.job import Job
 from voxcpm_openai.runtime.loader import load_model
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
+from voxcpm_openai.runtime.stream import Stream as Spoken
 
 BAR = 1e-4
 """The greatest difference that latents in float32 may have."""
 TEXT = "the hello 你好世界 12"
 PATCHES = 6
+CROWD = 5
+"""Listeners of the engine."""
 MODES = ("zero-shot", "prompt")
 SECOND_MODES = (*MODES, "reference", "reference and prompt")
 """What VoxCPM2 can be given."""
@@ -73,7 +81,11 @@ def tasks(bench: Bench) -> Iterator[Task]:
             for mode in SECOND_MODES if kind == "voxcpm2" else MODES:
                 found = partial(against_cpu, bench, kind, mode, dtype)
                 yield Task(f"{kind}, {mode}, {dtype}", found, telling=True)
-            for name, measure in (("among others", among_others), ("graphs", graphs_and_twins)):
+            for name, measure in (
+                ("among others", among_others),
+                ("graphs", graphs_and_twins),
+                ("engine", engine_and_crowd),
+            ):
                 found = partial(measure, bench, kind, dtype)
                 yield Task(f"{kind}, {name}, {dtype}", found, telling=True)
 
@@ -108,6 +120,53 @@ def graphs_and_twins(bench: Bench, kind: str, dtype: str) -> Row:
         model = bench.load(tiny.make(Path(scratch) / kind, kind), dtype)
         replayed, twin = (_stepped(model, how) for how in (bench.capture() or eagerly, eagerly))
     return _row(kind, "graphs", dtype, [(replayed, twin)], None)
+
+
+def engine_and_crowd(bench: Bench, kind: str, dtype: str) -> Row:
+    """Let the engine speak to many at once, steps launched ahead, and to one after the other."""
+    with _exact(bench), tempfile.TemporaryDirectory() as scratch:
+        model = bench.load(tiny.make(Path(scratch) / kind, kind), dtype)
+        runner = Kept(
+            model, slots=CROWD, length=200, patches=PATCHES, capture=bench.capture() or eagerly
+        )
+        engine = start(runner)
+        try:
+            alone = [heard for seed in range(CROWD) for heard in _hear(engine, runner, [seed])]
+            together = _hear(engine, runner, range(CROWD))
+        finally:
+            engine.stop()
+    return _row(kind, "engine", dtype, list(zip(together, alone, strict=True)), None)
+
+
+class Kept(ForcedRunner):
+    """Keeps the latents ``[T, P, C]`` of each slot's last job, by the job."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.latents: dict[Job, Tensor] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether a slot is taken."""
+        return bool(self._seats)
+
+    def release(self, slot: int) -> None:
+        """Empty a slot."""
+        if seat := self._seats.get(slot):
+            self.latents[seat.job] = torch.stack(seat.patches)
+        super().release(slot)
+
+
+def _hear(engine: BatchedEngine, runner: Kept, seeds: Sequence[int]) -> list[Heard]:
+    """Ask for as many utterances at once, each with its seed."""
+    streams = [engine.speak(utterance(seed)) for seed in seeds]
+    sounds = [np.concatenate([chunk.samples for chunk in stream]) for stream in streams]
+    while runner.busy:  # all is heard a little sooner than the slots are empty
+        time.sleep(0.001)
+    return [
+        Heard(runner.latents[cast(Spoken, stream).jobs[0]], [], torch.from_numpy(sound))
+        for stream, sound in zip(streams, sounds, strict=True)
+    ]
 
 
 def _stepped(model: VoxCPM, capture: Capture) -> Heard:

@@ -191,6 +191,13 @@ def test_graphs_keep_to_the_bar(bench: Bench, monkeypatch: pytest.MonkeyPatch) -
     assert recorder.replayed == 2 * parity.PATCHES
 
 
+@pytest.mark.parametrize("kind", ["voxcpm15", "voxcpm2"])
+def test_the_engine_says_the_same_to_many_as_to_one(bench: Bench, kind: str) -> None:
+    row = parity.engine_and_crowd(bench, kind, "float32")
+    assert row.within_bar
+    assert 0 < row.samples < parity.BAR
+
+
 def test_a_step_is_measured_whole_and_in_its_parts(bench: Bench) -> None:
     row = steps.measure(bench, "1.5", 2)
     assert row.rtf == pytest.approx(row.step_ms / 160)
