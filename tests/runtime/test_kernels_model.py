@@ -54,6 +54,19 @@ def test_a_model_speaks_as_with_pytorchs_operators(
         torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
 
 
+def test_attention_that_copies_nothing_needs_one_graph_for_all_lengths(
+    checkpoint: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loader, "_triton_ops", lambda _: TritonOps())
+    monkeypatch.setattr(stepping, "SPANS", (100,))
+    counts = []
+    for kernels in ("torch", "triton"):
+        model = load_model(checkpoint("voxcpm15"), "cpu", "float32", kernels)
+        counts.append(Graphs(model, model.new_slots(3, 200), eagerly).prepare(600))
+    # Of one row and two: what speaks, and what hears, with texts and without, for each span.
+    assert counts == [1 + 2 * (1 + 2 * 2), 1 + 2 * (1 + 2)]
+
+
 def test_every_kernel_compiles_for_an_h100(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     result = subprocess.run(

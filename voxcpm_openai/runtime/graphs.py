@@ -29,7 +29,7 @@ ROWS = (1, 2, 4, *range(8, 128, 8), *range(128, 4097, 32))
 TEXTS = (0, 64, TOKENS)
 """Tokens of texts that are read beside."""
 SPANS = (256, 512, 1024, 2048, 4096, 8192)
-"""Positions that the language models look at."""
+"""Positions that the language models look at, where they are copied first."""
 SOLVERS = (4, 6, 9, 16, 32, 64, EVALUATIONS)
 """Evaluations of LocDiT: those of 5, 7 and 10 steps, which the presets have, and some others."""
 USUAL = 9
@@ -54,7 +54,8 @@ class Graphs:
         self._pieces = Pieces(model, slots)
         self._capture = capture
         self._rows = _up_to(ROWS, slots.count - 1)
-        self._spans = _up_to(SPANS, slots.length)
+        spans = SPANS if model.ops.copies_the_past else ()
+        self._spans = _up_to(spans, slots.length)
         self._evaluations: dict[int, int] = {}  # of each slot's job
         self._unread: dict[int, Unread] = {}  # prompts by slot, in the order of their arrival
         self._captured: dict[Piece, Run] = {}

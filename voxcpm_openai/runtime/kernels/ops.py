@@ -34,6 +34,8 @@ LOG2_E = math.log2(math.e)
 class TritonOps:
     """A kernel for each operator; for attention over the past two, or three where rows are few."""
 
+    copies_the_past = False
+
     def norm(self, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
         """One program a token."""
         normed = torch.empty(x.shape, dtype=x.dtype, device=x.device)  # [B, T, W]

@@ -53,6 +53,9 @@ class Rope:
 class Ops(Protocol):
     """The operators.  They tell the host nothing and can be captured in a CUDA graph."""
 
+    copies_the_past: bool
+    """Whether ``see_past`` copies a row's past up to ``Rows.span``: a short span is the cheaper."""
+
     def norm(self, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
         """RMSNorm of ``x [..., W]``, times ``weight [W]``."""
 
@@ -103,6 +106,8 @@ class Ops(Protocol):
 
 class TorchOps:
     """PyTorch's operators."""
+
+    copies_the_past = True
 
     def norm(self, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
         """RMSNorm."""
