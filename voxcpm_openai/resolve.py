@@ -187,5 +187,6 @@ def _foreign_message(foreign: Mapping[str, str], name: str, engine: Engine) -> s
     spoken = ", ".join(engine.languages)
     return (
         f"'input' has letters that the running engine cannot speak: {scripts}. {name} speaks "
-        f"these languages alone: {spoken}. The voxcpm engine speaks more (VOXCPM_ENGINE=voxcpm)."
+        f"these languages alone: {spoken}. VoxCPM2 speaks more (VOXCPM_ENGINE=voxcpm, "
+        "VOXCPM_MODEL=openbmb/VoxCPM2)."
     )
