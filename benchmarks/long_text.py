@@ -28,7 +28,7 @@ from dataclasses import asdict, dataclass
 from math import ceil
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Self
 
 import click
 import torch
@@ -40,6 +40,7 @@ from benchmarks.engine import CFG, Upstream, best_upstream
 from benchmarks.forced import Forced
 from voxcpm_openai import Segment, Utterance, Voice, text
 from voxcpm_openai.registry import load_registry
+from voxcpm_openai.runtime.aside import aside
 from voxcpm_openai.runtime.engine import BatchedEngine
 from voxcpm_openai.runtime.job import Job
 from voxcpm_openai.runtime.loader import DTYPES, load_model
@@ -62,10 +63,22 @@ TEXT = (
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Seconds until the first sound, and until the last."""
+    """Seconds until the first sound and the last, and of those that a listener hears nothing in
+    between.
+    """
 
     first: float
     end: float
+    silent: float
+
+    @classmethod
+    def of(cls, pieces: Sequence[tuple[float, float]]) -> Self:
+        """Sum up when each piece of sound came, and how long it plays."""
+        dry, silent = pieces[0][0], 0.0
+        for came, seconds in pieces:
+            silent += max(0.0, came - dry)
+            dry = max(dry, came) + seconds
+        return cls(pieces[0][0], pieces[-1][0], silent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +106,12 @@ class Measured(ModelRunner):
         super().__init__(model, Prompts(model, "random"), slots=SLOTS, length=length)
         self._left: dict[int, int] = {}
 
+    @classmethod
+    def load(cls, folder: Path, dtype: str) -> Self:
+        """Load the checkpoint in ``folder``."""
+        model = load_model(folder, "cpu", dtype)
+        return cls(model, min(1024, model.config.max_length))
+
     def admit(self, slot: int, job: Job) -> None:
         """Let a job in, and note how many patches it gets."""
         super().admit(slot, job)
@@ -117,28 +136,31 @@ def run_ours(
 ) -> Times:
     """Speak the text through the engine."""
     begun = time.perf_counter()
-    marks = [
-        time.perf_counter() - begun for _ in engine.speak(Utterance(segments, voice, seed=seed))
-    ]
-    return Times(marks[0], marks[-1])
+    return Times.of(
+        [
+            (time.perf_counter() - begun, len(chunk.samples) / engine.sample_rate)
+            for chunk in engine.speak(Utterance(segments, voice, seed=seed))
+        ]
+    )
 
 
-def run_upstream(upstream: Upstream, prompt: Any, said: str, steps: int, count: int) -> Times:
-    """Let the package make ``count`` patches of the text."""
+def run_upstream(
+    upstream: Upstream, prompt: Any, said: str, steps: int, count: int, seconds: float
+) -> Times:
+    """Let the package make ``count`` patches of the text, each of so many ``seconds``."""
     with redirect_stderr(io.StringIO()):  # it reports its progress there
         begun = time.perf_counter()
         made = upstream.model.generate_with_prompt_cache_streaming(
             said, prompt, min_len=count, max_len=count, inference_timesteps=steps, cfg_value=CFG
         )
         marks = [time.perf_counter() - begun for _ in made]
-    return Times(marks[0], marks[-1])
+    return Times.of([(mark, seconds) for mark in marks])
 
 
 def measure(folder: Path, model: str, *, dtype: str, steps: int, repeats: int, said: str) -> Row:
     """Measure the checkpoint in ``folder`` of a ``model``, one of ``checkpoints.KINDS``."""
     upstream = best_upstream(folder, checkpoints.KINDS[model], steps)
-    ours = load_model(folder, "cpu", dtype)
-    runner = Measured(ours, min(1024, ours.config.max_length))
+    runner = aside(lambda: Measured.load(folder, dtype))
     engine = BatchedEngine(runner, rows_per_step=SLOTS, max_waiting=SLOTS, max_wait=1e9)
     voice = load_registry(load_settings({})).voices["alloy"]
     segments = text.split(said)
@@ -152,7 +174,7 @@ def measure(folder: Path, model: str, *, dtype: str, steps: int, repeats: int, s
     run_ours(engine, segments[:1], voice, seed=0)  # encodes the clip, and warms up
     mine, theirs = [], []
     for seed in range(1, repeats + 1):
-        theirs.append(run_upstream(upstream, prompt, said, steps, count))
+        theirs.append(run_upstream(upstream, prompt, said, steps, count, runner.patch_seconds))
         mine.append(run_ours(engine, segments, voice, seed))
         click.echo(f"round {seed}: ours {mine[-1].end:.1f} s, upstream {theirs[-1].end:.1f} s")
     engine.stop()
@@ -174,7 +196,11 @@ def measure(folder: Path, model: str, *, dtype: str, steps: int, repeats: int, s
 
 
 def _medians(runs: Sequence[Times]) -> Times:
-    return Times(median(run.first for run in runs), median(run.end for run in runs))
+    return Times(
+        median(run.first for run in runs),
+        median(run.end for run in runs),
+        median(run.silent for run in runs),
+    )
 
 
 def print_row(row: Row) -> None:
@@ -183,9 +209,9 @@ def print_row(row: Row) -> None:
         f"VoxCPM {row.model}, {row.steps} steps, {row.dtype}; upstream {row.upstream_dtype}: "
         f"{row.characters} characters, {row.segments} segments, {row.sound_seconds:.1f} s of sound"
     )
-    click.echo("          first        end")
+    click.echo("          first        end  silent between")
     for name, side in (("ours", row.ours), ("upstream", row.upstream)):
-        click.echo(f"{name:10}{side.first:5.2f} s{side.end:9.1f} s")
+        click.echo(f"{name:10}{side.first:5.2f} s{side.end:9.1f} s{side.silent:14.1f} s")
     click.echo(f"{'sooner':10}{row.first_ratio:5.2f} x{row.end_ratio:9.2f} x")
     click.echo(f"{LONG} characters would take upstream about {row.long:.0f} s (extrapolated).")
 

@@ -64,6 +64,12 @@ def available(settings: Settings) -> str | None:
 
 def start(settings: Settings) -> Engine:
     """Load the checkpoint, make the slots, and speak a word."""
+    from voxcpm_openai.runtime.aside import aside
+
+    return aside(lambda: _started(settings))
+
+
+def _started(settings: Settings) -> Engine:
     import torch
 
     from voxcpm_openai.runtime import weights

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from voxcpm_openai.contracts import Segment
 from voxcpm_openai.errors import Overloaded
+from voxcpm_openai.runtime.burden import Burden
 from voxcpm_openai.runtime.job import Budget, Job, State
 from voxcpm_openai.runtime.scheduler import Scheduler
 from voxcpm_openai.runtime.stream import Stream
@@ -39,7 +40,9 @@ def stream(*likely: int, arrived: float = 0.0, one_speaker: bool = False) -> Str
 def scheduler(
     slots: int, *, rows: int = 99, max_waiting: int = 99, max_wait: float = 1e9
 ) -> Scheduler:
-    return Scheduler(slots, rows_per_step=rows, max_waiting=max_waiting, max_wait=max_wait)
+    return Scheduler(
+        slots, rows_per_step=rows, max_waiting=max_waiting, max_wait=max_wait, patch_seconds=1.0
+    )
 
 
 def join(scheduler: Scheduler, *streams: Stream) -> None:
@@ -48,12 +51,12 @@ def join(scheduler: Scheduler, *streams: Stream) -> None:
 
 
 def admitted(scheduler: Scheduler) -> list[Job]:
-    return [row.job for _, row in scheduler.admit()]
+    return [row.job for _, row in scheduler.admit(0.0)]
 
 
 def fill(scheduler: Scheduler) -> None:
     """Admit all who may join."""
-    while scheduler.admit():
+    while scheduler.admit(0.0):
         pass
 
 
@@ -76,9 +79,9 @@ def test_newcomers_get_the_lowest_free_slots_in_order_of_arrival() -> None:
     s = scheduler(4)
     late, early = stream(5, arrived=2.0), stream(5, arrived=1.0)
     join(s, late, early)
-    assert [(slot, row.stream) for slot, row in s.admit()] == [(0, early), (1, late)]
+    assert [(slot, row.stream) for slot, row in s.admit(0.0)] == [(0, early), (1, late)]
     assert early.head.state is State.LIVE
-    assert s.admit() == []
+    assert s.admit(0.0) == []
 
 
 def test_more_newcomers_than_slots_wait() -> None:
@@ -88,7 +91,7 @@ def test_more_newcomers_than_slots_wait() -> None:
     assert admitted(s) == [streams[0].head, streams[1].head]
     assert s.waiting == 1
     step(s, 1, 9.0, stopped=True)
-    assert [slot for slot, _ in s.admit()] == [1]
+    assert [slot for slot, _ in s.admit(0.0)] == [1]
     assert s.live[1].stream is streams[2]
 
 
@@ -113,7 +116,7 @@ def test_no_segment_joins_beside_a_newcomer_whom_it_would_hold_up() -> None:
     s = scheduler(8)
     text = stream(5, 5)
     join(s, text)
-    s.admit()
+    s.admit(0.0)
     newcomer = stream(5)
     join(s, newcomer)
     assert admitted(s) == [newcomer.head]
@@ -124,7 +127,7 @@ def test_the_segment_that_is_heard_soonest_joins_first() -> None:
     s = scheduler(8)
     long, short = stream(30, 5, arrived=0.0), stream(10, 5, arrived=1.0)
     join(s, long, short)
-    s.admit()
+    s.admit(0.0)
     assert [admitted(s), admitted(s)] == [[short.jobs[1]], [long.jobs[1]]]
 
 
@@ -152,7 +155,7 @@ def test_a_job_that_is_made_again_waits_anew() -> None:
     s = scheduler(2)
     one = stream(5)
     join(s, one)
-    s.admit()
+    s.admit(0.0)
     s.vacate(0, State.WAITING)
     assert (s.waiting, s.live) == (1, {})
     assert admitted(s) == [one.head]
@@ -185,7 +188,7 @@ def test_all_rows_are_stepped_while_a_step_carries_them() -> None:
     s = scheduler(8, rows=3)
     join(s, *(stream(5) for _ in range(3)))
     fill(s)
-    assert s.rows() == [0, 1, 2]
+    assert s.rows(0.0) == [0, 1, 2]
 
 
 def test_the_stream_that_is_ahead_waits() -> None:
@@ -197,7 +200,7 @@ def test_the_stream_that_is_ahead_waits() -> None:
     step(s, 1, 0.0)
     stepped = []
     for _ in range(4):
-        (slot,) = s.rows()
+        (slot,) = s.rows(0.0)
         stepped.append(slot)
         step(s, slot, 0.5)
     assert stepped == [1, 1, 1, 1]
@@ -211,7 +214,7 @@ def test_a_newcomer_counts_as_dry() -> None:
         step(s, slot, 0.0)
     join(s, stream(50, arrived=0.9))
     fill(s)
-    assert s.rows()[-1] == 3
+    assert s.rows(0.0)[-1] == 3
 
 
 def test_segments_behind_come_after_a_newcomer_though_they_were_there_before() -> None:
@@ -222,10 +225,10 @@ def test_segments_behind_come_after_a_newcomer_though_they_were_there_before() -
     step(s, 0, 0.0)
     join(s, stream(10, arrived=1.5))
     fill(s)
-    assert s.rows() == [0, 4]
+    assert s.rows(0.0) == [0, 4]
     step(s, 0, 1.0)
     step(s, 4, 1.0)
-    assert s.rows() == [0, 4]
+    assert s.rows(0.0) == [0, 4]
 
 
 def test_segments_behind_count_by_the_sound_before_them() -> None:
@@ -234,7 +237,7 @@ def test_segments_behind_count_by_the_sound_before_them() -> None:
     fill(s)
     stepped = []
     for _ in range(4):
-        rows = s.rows()
+        rows = s.rows(0.0)
         stepped.append(rows)
         for slot in rows:
             step(s, slot, 0.0)
@@ -250,9 +253,9 @@ def test_a_stream_that_ran_dry_long_ago_does_not_hold_up_newcomers_for_as_long()
         step(s, 0, now)
     join(s, stream(50, arrived=20.5))
     fill(s)
-    assert s.rows() == [1]
+    assert s.rows(0.0) == [1]
     step(s, 1, 30.0)
-    assert s.rows() == [0]
+    assert s.rows(0.0) == [0]
 
 
 @settings(deadline=None)
@@ -282,12 +285,12 @@ def test_of_all_jobs_those_that_are_due_first_join_and_are_stepped(
             assert ready[joined[0]] == min(ready.values())
         assert s.waiting == sum(job.state is State.WAITING for one in s.streams for job in one.jobs)
         dues = {job: due for one in s.streams for job, due in one.dues()}
-        stepped = {s.live[slot].job for slot in s.rows()}
+        stepped = {s.live[slot].job for slot in s.rows(0.0)}
         rested = {row.job for row in s.live.values()} - stepped
         assert len(stepped) == min(rows, len(s.live))
         if rested:
             assert max(dues[job] for job in stepped) <= min(dues[job] for job in rested)
-        for slot in s.rows():
+        for slot in s.rows(0.0):
             step(s, slot, float(now), stopped=stopped)
 
 
@@ -296,26 +299,89 @@ def test_of_all_jobs_those_that_are_due_first_join_and_are_stepped(
     slots=st.integers(1, 6),
     rows=st.integers(1, 3),
     step_seconds=st.sampled_from([0.1, 0.7, 3.0]),
+    row_seconds=st.sampled_from([0.0, 0.2, 2.0]),
     texts=st.lists(st.lists(st.integers(1, 6), min_size=1, max_size=4), min_size=1, max_size=5),
 )
 def test_nobody_starves_though_newcomers_never_end(
-    slots: int, rows: int, step_seconds: float, texts: list[list[int]]
+    slots: int, rows: int, step_seconds: float, row_seconds: float, texts: list[list[int]]
 ) -> None:
     s = scheduler(slots, rows=rows)
     watched = [stream(*likely) for likely in texts]
     join(s, *watched)
     now = 0.0
     for _ in range(2_000):
-        s.admit()
-        for slot in s.rows():
+        s.admit(now)
+        stepped = s.rows(now)
+        lasts = step_seconds + row_seconds * len(stepped)
+        for slot in stepped:
             job = s.live[slot].job
             step(s, slot, now, stopped=job.patches + 1 >= job.budget.likely)
-        now += step_seconds
+        s.stepped(len(stepped), lasts)
+        now += lasts
         if len(s.streams) < len(watched) + 2 * slots:
             s.join(stream(2, arrived=now))
         if all(one.ended for one in watched):
             return
     pytest.fail(f"after {now} s still speaking: {[one.ended for one in watched]}")
+
+
+# What can be carried
+
+
+def heard(s: Scheduler, text: Stream, *, base: float, row: float) -> tuple[list[int], float]:
+    """Speak a text with steps of ``base + row`` a row seconds.
+
+    Returns how many rows the steps had, and the seconds for which the listener heard nothing.
+    """
+    now, counts, silent = 0.0, [], 0.0
+    while not text.ended:
+        s.admit(now)
+        rows = s.rows(now)
+        lasts = base + row * len(rows)
+        now += lasts
+        begun = text.head.patches > 0 or text.head.index > 0
+        silent += max(0.0, now - text.dry_at) if begun else 0.0
+        for slot in rows:
+            job = s.live[slot].job
+            step(s, slot, now, stopped=job.patches + 1 >= job.budget.likely)
+        s.stepped(len(rows), lasts)
+        counts.append(len(rows))
+    return counts, silent
+
+
+def test_segments_that_are_heard_later_do_not_interrupt_the_one_that_is_heard_now() -> None:
+    """One row takes .8 s for a second of sound, two take 1.2 s."""
+    s, text = scheduler(8), stream(6, 6, 6)
+    join(s, text)
+    counts, silent = heard(s, text, base=0.4, row=0.4)
+    assert counts[:5] == [1, 2, 1, 1, 1], "two are tried, and are too many"
+    assert max(counts) > 1, "there is time for more, once there is sound in hand"
+    assert silent < 0.5
+
+
+def test_where_not_even_one_row_keeps_up_all_are_made_together() -> None:
+    s, text = scheduler(8), stream(6, 6, 6)
+    join(s, text)
+    counts, _ = heard(s, text, base=1.2, row=0.1)
+    assert counts[:5] == [1, 2, 3, 3, 3]
+    assert len(counts) < 12
+
+
+def test_where_all_keep_up_all_are_made_together() -> None:
+    s, text = scheduler(8), stream(6, 6, 6)
+    join(s, text)
+    counts, silent = heard(s, text, base=0.1, row=0.1)
+    assert counts[:4] == [1, 2, 3, 3]
+    assert silent == 0
+
+
+def test_what_was_too_slow_once_is_tried_again() -> None:
+    burden = Burden(1.0)
+    burden.stepped(3, 1.5)
+    looks = [burden.bears(3) for _ in range(50)]
+    assert looks.count(True) == 50 - looks.index(True)
+    assert 30 < looks.index(True) < 50
+    assert burden.bears(4)
 
 
 # Overload
@@ -325,7 +391,7 @@ def test_no_wait_is_predicted_while_a_slot_is_free() -> None:
     s = scheduler(2, max_waiting=0)
     s.measured(1.0)
     join(s, stream(5))
-    s.admit()
+    s.admit(0.0)
     assert s.predicted_wait() == 0
     join(s, stream(5))
 
@@ -336,7 +402,7 @@ def test_past_so_many_who_wait_the_next_is_told_when_to_come_back() -> None:
     join(s, stream(8), stream(20))
     fill(s)
     for _ in range(2):
-        for slot in s.rows():
+        for slot in s.rows(0.0):
             step(s, slot, 0.0)
     join(s, stream(7))
     with pytest.raises(Overloaded) as caught:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
 from voxcpm_openai import Segment, Settings, Utterance, Voice
 from voxcpm_openai.errors import StartError
-from voxcpm_openai.runtime import graphs, memory
+from voxcpm_openai.runtime import graphs, loader, memory
+from voxcpm_openai.runtime.loader import load_model
 from voxcpm_openai.runtime.model import linear
 
 PLUGIN = Path(__file__).parents[2] / "plugins" / "voxcpm_engine.py"
@@ -56,6 +59,20 @@ def started(plugin: ModuleType, **settings: object) -> str:
     dtype = engine.status()["runner"]["dtype"]
     engine.stop()
     return str(dtype)
+
+
+def test_the_model_is_loaded_by_a_thread_that_ends(
+    plugin: ModuleType, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[threading.Thread] = []
+
+    def load(*arguments: Any) -> object:
+        seen.append(threading.current_thread())
+        return load_model(*arguments)
+
+    monkeypatch.setattr(loader, "load_model", load)
+    started(plugin, model=folder)
+    assert [thread.is_alive() for thread in seen] == [False]
 
 
 @pytest.mark.parametrize(

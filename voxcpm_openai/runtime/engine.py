@@ -65,7 +65,11 @@ class BatchedEngine:
         self._runner = runner
         self._clock = clock
         self._scheduler = Scheduler(
-            runner.slots, rows_per_step=rows_per_step, max_waiting=max_waiting, max_wait=max_wait
+            runner.slots,
+            rows_per_step=rows_per_step,
+            max_waiting=max_waiting,
+            max_wait=max_wait,
+            patch_seconds=runner.patch_seconds,
         )
         self._state = "ready"
         self._pace = Pace()
@@ -211,21 +215,21 @@ class BatchedEngine:
 
     def _admit(self) -> None:
         with self._work:
-            joining = self._scheduler.admit()
+            joining = self._scheduler.admit(self._clock())
         for slot, row in joining:
             with self._failing([row], "a job could not be admitted"):
                 self._runner.admit(slot, row.job)
 
     def _launch(self) -> Flight | None:
         """Begin a step, if there is a row for it."""
+        now = self._clock()
         with self._work:
-            rows = {slot: self._scheduler.live[slot] for slot in self._scheduler.rows()}
+            rows = {slot: self._scheduler.live[slot] for slot in self._scheduler.rows(now)}
         if not rows:
             return None
-        launched = self._clock()
         with self._failing(rows.values(), f"a step of {len(rows)} rows failed"):
             step = self._runner.launch(list(rows))
-            return Flight(step, {slot: rows[slot] for slot in step.slots}, launched)
+            return Flight(step, {slot: rows[slot] for slot in step.slots}, now)
         return None
 
     def _settle(self, flight: Flight) -> bool:
@@ -254,7 +258,8 @@ class BatchedEngine:
         now = self._clock()
         ended: dict[int, Row] = {}
         with self._work:
-            self._pace.landed(flight.launched, now)
+            lasted = self._pace.landed(flight.launched, now)
+            self._scheduler.stepped(len(flight.rows), lasted)
             for (slot, row), samples in zip(flight.rows.items(), sounds, strict=True):
                 if not self._is_live(slot, row):
                     continue

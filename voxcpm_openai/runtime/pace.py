@@ -23,11 +23,15 @@ class Pace:
         self._lasted = 0.0  # the last step
         self._free = 0.0  # when the device was through with it
 
-    def landed(self, launched: float, now: float) -> None:
-        """Note that a step is done; it began when it was launched, or behind the one before."""
+    def landed(self, launched: float, now: float) -> float:
+        """Note that a step is done, and return how long it took.
+
+        It began when it was launched, or behind the one before.
+        """
         self._lasted = now - max(launched, self._free)
         self._free = now
         self.step_seconds = smoothed(self.step_seconds, self._lasted)
+        return self._lasted
 
     def next_launch(self, launched: float) -> float:
         """Return when to launch the step behind one that is under way."""

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from voxcpm_openai.contracts import Samples
 from voxcpm_openai.errors import InvalidRequest
+from voxcpm_openai.runtime.aside import aside
 from voxcpm_openai.runtime.model.state import Prefix, Prompt
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 from voxcpm_openai.runtime.model.voxcpm2 import VoxCPM2
@@ -84,8 +85,7 @@ class Prompts:
             with self._lock:
                 if (reference := self._again(key, clip)) is not None:
                     return reference
-            with _beside_the_steps(self._model.device):
-                reference = self._reference(self._latents(key, clip))
+            reference = aside(lambda: self._made(key, clip))
             with self._lock:
                 self._kept[key] = _Kept(reference, {clip})
                 self._encoding.pop(key, None)
@@ -107,6 +107,10 @@ class Prompts:
             kept.clips = {clip for clip in kept.clips if clip.exists()}
             if not kept.clips:
                 del self._kept[key]
+
+    def _made(self, key: str, clip: Path) -> Reference:
+        with _beside_the_steps(self._model.device):
+            return self._reference(self._latents(key, clip))
 
     def _reference(self, latents: Tensor) -> Reference:
         if isinstance(self._model, VoxCPM2):

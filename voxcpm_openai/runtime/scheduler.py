@@ -13,9 +13,12 @@ from itertools import islice
 from typing import NamedTuple
 
 from voxcpm_openai.errors import Overloaded
+from voxcpm_openai.runtime.burden import Burden
 from voxcpm_openai.runtime.job import Job, State
 from voxcpm_openai.runtime.stream import Stream
 
+SLACK = 1.5
+"""Seconds of sound in a listener's hand; with more than that, what is heard later may come in."""
 NEWEST = 0.1
 """The weight of the newest measurement in a smoothed one."""
 
@@ -37,10 +40,17 @@ class Scheduler:
     """
 
     def __init__(
-        self, slots: int, *, rows_per_step: int, max_waiting: int, max_wait: float
+        self,
+        slots: int,
+        *,
+        rows_per_step: int,
+        max_waiting: int,
+        max_wait: float,
+        patch_seconds: float,
     ) -> None:
         """``slots``: places in the batch; ``rows_per_step``: how many of them a step carries.
 
+        ``patch_seconds``: how long a row's sound of one step is heard.
         ``max_waiting``: listeners who may wait for a slot; ``max_wait``: for how many seconds.
         """
         self.live: dict[int, Row] = {}
@@ -52,6 +62,7 @@ class Scheduler:
         self._max_wait = max_wait
         # Segments that nobody listens to yet leave these places to those who come next.
         self._kept = min(slots - 1, max(1, slots // 4))
+        self._burden = Burden(patch_seconds)
         self._free = list(range(slots))  # a heap: low slots first, which keeps the batch dense
         self._streams: dict[Stream, None] = {}  # in order of arrival
 
@@ -94,11 +105,16 @@ class Scheduler:
         """Note how long a turn of the loop took, with its step."""
         self.turn_seconds = smoothed(self.turn_seconds, seconds)
 
-    def admit(self) -> list[tuple[int, Row]]:
+    def stepped(self, rows: int, seconds: float) -> None:
+        """Note how long a step of so many rows took."""
+        self._burden.stepped(rows, seconds)
+
+    def admit(self, now: float) -> list[tuple[int, Row]]:
         """Give free slots to waiting jobs; return what joins the batch now.
 
         Those that a listener waits for come first.  Others join one at a time and alone: reading
-        their text would hold up the sound of the rest.
+        their text would hold up the sound of the rest.  They wait while there would be more rows
+        than can be carried, and somebody has little sound in hand.
         """
         if not self.waiting:
             return []
@@ -106,6 +122,8 @@ class Scheduler:
         heads.sort(key=lambda stream: stream.dry_at)
         if heads or len(self._free) <= self._kept:
             return [self._place(s, s.head) for s in heads[: len(self._free)]]
+        if self._pressing(len(self.live) + 1, now):
+            return []
         ready = [
             (due, number, stream, job)
             for number, stream in enumerate(self._streams)
@@ -117,20 +135,38 @@ class Scheduler:
         _, _, stream, job = min(ready, key=lambda entry: entry[:2])
         return [self._place(stream, job)]
 
-    def rows(self) -> list[int]:
+    def rows(self, now: float) -> list[int]:
         """Return the slots to step now, in order: all, or the ``rows_per_step`` due first.
 
-        A job that has ended is not stepped; it leaves when its sound has come.
+        A job that has ended is not stepped; it leaves when its sound has come.  Where a step of all
+        takes longer than it is heard, and one of those who need it soon does not, it is theirs:
+        segments that are heard later are not to interrupt the one that is heard now.
         """
-        going = sorted(slot for slot, row in self.live.items() if not row.job.ended)
-        if len(going) <= self._rows_per_step:
-            return going
+        going = [slot for slot, row in self.live.items() if not row.job.ended]
+        going = self._pressing(len(going), now) or going
+        if len(going) > self._rows_per_step:
+            dues = self._dues()
+            going.sort(key=lambda slot: dues[self.live[slot].job])
+        return sorted(going[: self._rows_per_step])
+
+    def _pressing(self, rows: int, now: float) -> list[int]:
+        """Return the slots that are to be stepped in the place of so many rows, if any."""
+        if self._burden.bears(rows):
+            return []
+        dues = self._dues()
+        urgent = [
+            slot
+            for slot, row in self.live.items()
+            if not row.job.ended and dues[row.job] < now + SLACK
+        ]
+        return urgent if self._burden.bears(len(urgent)) else []
+
+    def _dues(self) -> dict[Job, float]:
+        """Return when each live job's next patch is needed."""
         rows = Counter(row.stream for row in self.live.values())
-        dues = dict(
+        return dict(
             entry for stream, count in rows.items() for entry in _first(count, State.LIVE, stream)
         )
-        first = sorted(going, key=lambda slot: dues[self.live[slot].job])
-        return sorted(first[: self._rows_per_step])
 
     def vacate(self, slot: int, state: State) -> None:
         """Take a job out of its slot: it is DONE, or WAITING to be made again."""
