@@ -132,16 +132,22 @@ def patches(said: str, patch_seconds: float) -> int:
 
 
 def run_ours(
-    engine: BatchedEngine, segments: tuple[Segment, ...], voice: Voice, seed: int
+    runner: Measured, segments: tuple[Segment, ...], voice: Voice, steps: int, seed: int
 ) -> Times:
-    """Speak the text through the engine."""
+    """Speak the text through an engine, whose thread is gone again when the package speaks."""
+    engine = BatchedEngine(runner, rows_per_step=SLOTS, max_waiting=SLOTS, max_wait=1e9)
     begun = time.perf_counter()
-    return Times.of(
-        [
-            (time.perf_counter() - begun, len(chunk.samples) / engine.sample_rate)
-            for chunk in engine.speak(Utterance(segments, voice, seed=seed))
-        ]
-    )
+    try:
+        return Times.of(
+            [
+                (time.perf_counter() - begun, len(chunk.samples) / engine.sample_rate)
+                for chunk in engine.speak(
+                    Utterance(segments, voice, {"inference_steps": steps}, seed=seed)
+                )
+            ]
+        )
+    finally:
+        engine.stop()
 
 
 def run_upstream(
@@ -159,9 +165,8 @@ def run_upstream(
 
 def measure(folder: Path, model: str, *, dtype: str, steps: int, repeats: int, said: str) -> Row:
     """Measure the checkpoint in ``folder`` of a ``model``, one of ``checkpoints.KINDS``."""
-    upstream = best_upstream(folder, checkpoints.KINDS[model], steps)
+    upstream = aside(lambda: best_upstream(folder, checkpoints.KINDS[model], steps))
     runner = aside(lambda: Measured.load(folder, dtype))
-    engine = BatchedEngine(runner, rows_per_step=SLOTS, max_waiting=SLOTS, max_wait=1e9)
     voice = load_registry(load_settings({})).voices["alloy"]
     segments = text.split(said)
     count = sum(patches(segment.text, runner.patch_seconds) for segment in segments)
@@ -170,14 +175,15 @@ def measure(folder: Path, model: str, *, dtype: str, steps: int, repeats: int, s
         if model == "2"
         else {"prompt_wav_path": str(voice.audio), "prompt_text": voice.transcript}
     )
-    prompt = upstream.model.build_prompt_cache(**clip)
-    run_ours(engine, segments[:1], voice, seed=0)  # encodes the clip, and warms up
+    prompt = aside(lambda: upstream.model.build_prompt_cache(**clip))
+    run_ours(runner, segments[:1], voice, steps, seed=0)  # encodes the clip, and warms up
     mine, theirs = [], []
     for seed in range(1, repeats + 1):
-        theirs.append(run_upstream(upstream, prompt, said, steps, count, runner.patch_seconds))
-        mine.append(run_ours(engine, segments, voice, seed))
+        theirs.append(
+            aside(lambda: run_upstream(upstream, prompt, said, steps, count, runner.patch_seconds))
+        )
+        mine.append(run_ours(runner, segments, voice, steps, seed))
         click.echo(f"round {seed}: ours {mine[-1].end:.1f} s, upstream {theirs[-1].end:.1f} s")
-    engine.stop()
     our_times, their_times = _medians(mine), _medians(theirs)
     return Row(
         model=model,
