@@ -48,6 +48,10 @@ def test_a_team_of_threads_ends_with_the_one_that_it_worked_for() -> None:
     assert told.split() == ["0", "2"], "the second is what would be left behind"
 
 
+def test_a_process_that_ends_does_not_wait_for_it() -> None:
+    assert aside(lambda: threading.current_thread().daemon)
+
+
 def test_what_goes_wrong_aside_is_raised_here() -> None:
     def wrong() -> None:
         raise ValueError("wrong")
