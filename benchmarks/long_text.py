@@ -201,6 +201,15 @@ def measure(folder: Path, model: str, *, dtype: str, steps: int, repeats: int, s
     )
 
 
+def alone(folder: Path, *, dtype: str, steps: int, repeats: int, said: str) -> list[Times]:
+    """Measure ours in a process in which nothing else of torch has run."""
+    runner = aside(lambda: Measured.load(folder, dtype))
+    voice = load_registry(load_settings({})).voices["alloy"]
+    segments = text.split(said)
+    run_ours(runner, segments[:1], voice, steps, seed=0)  # encodes the clip, and warms up
+    return [run_ours(runner, segments, voice, steps, seed) for seed in range(1, repeats + 1)]
+
+
 def _medians(runs: Sequence[Times]) -> Times:
     return Times(
         median(run.first for run in runs),
@@ -229,12 +238,27 @@ def print_row(row: Row) -> None:
 @click.option("--dtype", type=click.Choice(list(DTYPES)), default="float32", show_default=True)
 @click.option("--threads", type=click.IntRange(1), default=torch.get_num_threads())
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path), help="For weights.")
+@click.option("--alone", "by_itself", is_flag=True, help="Ours, without the package beside it.")
 @click.option("--json", "out", type=click.Path(dir_okay=False, path_type=Path))
-def main(model: str, threads: int, folder: Path | None, out: Path | None, **options: Any) -> None:
+def main(
+    model: str,
+    threads: int,
+    folder: Path | None,
+    by_itself: bool,
+    out: Path | None,
+    **options: Any,
+) -> None:
     """Compare a long text with the voxcpm package."""
     torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory() as scratch:
         checkpoint = checkpoints.make(folder or Path(scratch), model)
+        if by_itself:
+            for times in alone(checkpoint, said=TEXT, **options):
+                click.echo(
+                    f"first {times.first:.2f} s, end {times.end:.1f} s, "
+                    f"silent between {times.silent:.1f} s"
+                )
+            return
         row = measure(checkpoint, model, said=TEXT, **options)
     print_row(row)
     if out is not None:

@@ -77,6 +77,17 @@ def test_a_long_text_is_measured_on_both_sides(
     assert "2 segments" in capsys.readouterr().out
 
 
+def test_ours_alone_is_measured_and_silence_is_what_comes_too_late(tmp_path: Path) -> None:
+    folder = tiny.make(tmp_path / "tiny", "voxcpm15")
+    said = "The first sentence is a little long. The second one is short."
+    (times,) = long_text.alone(folder, dtype="float32", steps=2, repeats=1, said=said)
+    assert 0 < times.first < times.end
+    # 1 s of sound is heard from 2 s on, the next comes at 4 s, the last in time.
+    assert long_text.Times.of([(2.0, 1.0), (4.0, 3.0), (5.0, 1.0)]) == long_text.Times(
+        2.0, 5.0, 1.0
+    )
+
+
 def test_the_benchmark_tells_how_far_a_smaller_dtype_leads_from_float32(tmp_path: Path) -> None:
     folder = tiny.make(tmp_path / "tiny", "voxcpm15")
     assert engine.error_of(folder, "float32", 2) == 0
