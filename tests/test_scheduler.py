@@ -375,6 +375,12 @@ def test_where_all_keep_up_all_are_made_together() -> None:
     assert silent == 0
 
 
+def test_a_step_without_rows_tells_nothing_of_rows() -> None:
+    burden = Burden(1.0)
+    burden.stepped(0, 9.0)
+    assert burden.bears(1)
+
+
 def test_what_was_too_slow_once_is_tried_again() -> None:
     burden = Burden(1.0)
     burden.stepped(3, 1.5)

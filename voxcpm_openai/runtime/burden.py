@@ -16,7 +16,9 @@ class Burden:
         self._took: dict[int, float] = {}
 
     def stepped(self, rows: int, seconds: float) -> None:
-        """Note how long a step took."""
+        """Note how long a step took; one that only reads texts tells nothing of rows."""
+        if not rows:
+            return
         for fewer in self._took:
             if fewer < rows:
                 self._took[fewer] = min(self._took[fewer], seconds)
