@@ -1,6 +1,6 @@
-# Two images: `cpu` (the embedded engine) and `cuda` (adds what the voxcpm engine needs).
-# Nothing is downloaded when a container starts.  Inside a container the server listens on all
-# addresses, so it wants VOXCPM_API_KEYS, or VOXCPM_ALLOW_OPEN=1.  Added voices are kept in /data.
+# Two images: `cpu` (the embedded engine) and `cuda` (adds the packages of the voxcpm engine).
+# A container downloads nothing at start.  It listens on all addresses and therefore needs
+# VOXCPM_API_KEYS or VOXCPM_ALLOW_OPEN=1.  Added voices are stored in /data.
 
 FROM python:3.12-slim AS build
 WORKDIR /src
@@ -15,7 +15,7 @@ FROM build AS build-cpu
 RUN pip install --constraint constraints.txt .
 
 FROM build AS build-cuda
-# The constraint on torch names a release, not a build: on Linux the registry's own has CUDA.
+# The constraint selects a release of torch, not a build: pip's default for Linux includes CUDA.
 RUN pip install --constraint constraints.txt '.[voxcpm]'
 
 FROM python:3.12-slim AS run

@@ -1,74 +1,101 @@
-# The commands people use.  `make serve` and `make test` need Python 3.11 or newer, nothing else.
+# Development commands.  They need Python 3.11 or newer; everything else is installed into .venv.
 
 PYTHON ?= python3
 VENV ?= .venv
+# Test processes: a number, or "auto" for one per core.  0 runs the tests in one process.
+JOBS ?= auto
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# Each process runs a contiguous share of the tests and then takes over tests of the others, so that
+# fixtures such as a live server are rarely started twice.
+PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal
 
-.PHONY: serve test test-runtime lint bench docs clean
+# Without torch its types are unknown: these checks would then fail on correct code.
+WITHOUT_TORCH := --allow-untyped-decorators --allow-subclassing-any --no-warn-return-any \
+	--no-warn-unused-ignores --disable-error-code valid-type
 
-# VOXCPM_ENGINE=voxcpm and =upstream install what that engine needs, too.
+.PHONY: install serve format lint typecheck typecheck-runtime test test-runtime bench docs clean
+
+# Install the package in editable mode with the tools for development, without torch.
+install: $(VENV)/test.stamp
+
+# Start the server.  VOXCPM_ENGINE=voxcpm and =upstream also install the packages of that engine.
 serve: $(VENV)/serve.stamp $(patsubst %,$(VENV)/%.stamp,$(filter voxcpm upstream,$(VOXCPM_ENGINE)))
 	@exec $(BIN)/gunicorn -c gunicorn.conf.py wsgi:app
 
-test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+# Format the code and apply safe fixes.
+format: $(VENV)/test.stamp
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
-# The runtime against upstream's package; installs torch.
-test-runtime: $(VENV)/runtime.stamp
-	$(BIN)/python -m pytest tests/runtime $(PYTEST_ARGS)
-
-lint: $(VENV)/runtime.stamp
+# Check style and formatting.
+lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# Check types.  Does not need torch; code that uses torch is checked as far as possible.
+typecheck: $(VENV)/test.stamp
+	$(BIN)/mypy $(WITHOUT_TORCH)
+
+# Check types strictly, torch's included; installs torch.
+typecheck-runtime: $(VENV)/runtime.stamp
 	$(BIN)/mypy
 
-# Against a server of its own; needs ffmpeg for the comparison with pydub.
+# Run the tests.  Does not need torch; tests/runtime is skipped without it.
+test: $(VENV)/test.stamp
+	$(PYTEST) $(PYTEST_ARGS)
+
+# Compare the VoxCPM runtime with upstream's package; installs torch.
+test-runtime: $(VENV)/runtime.stamp
+	$(PYTEST) tests/runtime $(PYTEST_ARGS)
+
+# Measure the server with the embedded engine, and the encoders.  pydub needs ffmpeg.
 bench: $(VENV)/test.stamp
 	$(BIN)/python benchmarks/server.py
 	$(BIN)/python benchmarks/encoders.py
 
-# Writes the generated parts of docs/ anew; a test fails where they are stale.
+# Write the generated parts of docs/.  A test fails if they are out of date.
 docs: $(VENV)/test.stamp
 	$(BIN)/python docs/generate.py
 
+# Remove the environment, build results and caches.
 clean:
 	rm -rf $(VENV) dist build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	  { echo "Python 3.11 or newer is required: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/serve.stamp: pyproject.toml constraints.txt | $(BIN)/python
-	@echo "installing into $(VENV) ..."
+	@echo "installing the server into $(VENV) ..."
 	$(PIP) --editable .
 	@touch $@
 
 $(VENV)/voxcpm.stamp: pyproject.toml constraints.txt | $(BIN)/python
-	@echo "installing into $(VENV) what the voxcpm engine needs ..."
+	@echo "installing the voxcpm engine into $(VENV) ..."
 	$(PIP) --editable '.[voxcpm]'
 	@touch $@
 
-# Upstream without the hundred packages that it asks for; runtime/upstream.py stands in for two.
+# voxcpm without its hundred dependencies; runtime/loading/upstream.py replaces two of them.
 $(VENV)/upstream.stamp: pyproject.toml constraints.txt | $(BIN)/python
-	@echo "installing into $(VENV) what the upstream engine needs ..."
+	@echo "installing the upstream engine into $(VENV) ..."
 	$(PIP) --editable '.[upstream]'
 	$(PIP) --no-deps voxcpm
 	@touch $@
 
-# Triton interprets and compiles the GPU's kernels without a GPU; PyTorch's CUDA build has it already.
+# Triton interprets and compiles the kernels without a GPU.  PyTorch's CUDA build includes it.
 $(VENV)/kernels.stamp: $(VENV)/upstream.stamp
-	@echo "installing into $(VENV) what the kernels' tests need ..."
+	@echo "installing Triton into $(VENV) ..."
 	$(BIN)/python -c 'import triton' 2>/dev/null || $(PIP) --editable '.[kernels]'
 	@touch $@
 
 $(VENV)/runtime.stamp: $(VENV)/test.stamp $(VENV)/kernels.stamp
 	@touch $@
 
-# resemblyzer's weights alone: the package itself wants CUDA and an old setuptools.
+# resemblyzer without its dependencies: only its weights are used.
 $(VENV)/test.stamp: pyproject.toml constraints.txt | $(BIN)/python
-	@echo "installing into $(VENV) what the tests need ..."
+	@echo "installing the development tools into $(VENV) ..."
 	$(PIP) --editable '.[test]'
 	$(PIP) --no-deps resemblyzer
 	@touch $@ $(VENV)/serve.stamp

@@ -1,56 +1,47 @@
-"""One text of 400 characters: our segments side by side against upstream's one long breath.
+"""One text of 400 characters: our segments side by side against upstream's single utterance.
 
     python benchmarks/long_text.py [--model 1.5|0.5B|2] [--dtype float32] [--json FILE] [--help]
 
-Random weights of the true size, one cloned voice, 10 steps; each segment is forced to the length of
-slow reading (65 ms a character), since random weights never stop by themselves.  Ours is the whole
-engine: the text is split as a request's is, its segments are rows of one batch, heard in order. The
-``voxcpm`` package makes the same number of patches in one call, in the dtype in which it is the
-faster here.  Both run in turn, both with the voice's clip encoded before the clock starts, which
-the package by itself does at each request.
+Random weights of the true size, one cloned voice, 10 steps, 65 ms a character.  Ours is the whole
+engine: the text is split as in a request, and its segments are rows of one batch, delivered in
+order.  The ``voxcpm`` package makes the same number of patches in one call, in the dtype in which
+it is faster here.  Both run in turn, with the voice's clip encoded before the clock starts.
+``--alone`` measures ours without the package in the process.
 
-- first: seconds from the text to the first sound.
-- end: seconds until all of it is there.
-
-What 1500 characters would take the package is extrapolated from its seconds a patch.
+- first, end: seconds from the text to the first sound, and to the last.
+- silent: seconds in which a listener would have nothing to play.
 """
 
 from __future__ import annotations
 
 import io
-import json
 import sys
-import tempfile
 import time
+from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import redirect_stderr
-from dataclasses import asdict, dataclass
+from functools import partial
 from math import ceil
 from pathlib import Path
 from statistics import median
-from typing import Any, Self
+from typing import Any
 
-import click
-import torch
+if not __package__:
+    sys.path[0] = str(Path(__file__).parent.parent)
 
-sys.path.insert(0, str(Path(__file__).parent.parent))  # for the tests' checkpoints and stand-ins
-
-from benchmarks import checkpoints
-from benchmarks.engine import CFG, Upstream, best_upstream
-from benchmarks.forced import Forced
+from benchmarks.engine import load_faster, model_options, prepared
+from benchmarks.lib.listen import listen
+from benchmarks.lib.models import CFG, FixedLengthRunner, running
+from benchmarks.lib.report import Row, print_table, write_json
 from voxcpm_openai import Segment, Utterance, Voice, text
+from voxcpm_openai.load_test import Reply
 from voxcpm_openai.registry import load_registry
-from voxcpm_openai.runtime.aside import aside
-from voxcpm_openai.runtime.engine import BatchedEngine
-from voxcpm_openai.runtime.job import Job
-from voxcpm_openai.runtime.loader import DTYPES, load_model
-from voxcpm_openai.runtime.prompts import Prompts
-from voxcpm_openai.runtime.runner import ModelRunner
-from voxcpm_openai.runtime.runner_protocol import Step
+from voxcpm_openai.runtime.device.loader import load_model
+from voxcpm_openai.runtime.threads import run_in_fresh_thread
 from voxcpm_openai.settings import load_settings
 
 LONG = 1500
-SECONDS = 0.065  # of speech for a character
+CHARACTER_SECONDS = 0.065
 SLOTS = 8
 TEXT = (
     "The harbour was quiet at this hour, and the boats lay still on the dark water. "
@@ -59,210 +50,88 @@ TEXT = (
     "He tied the last rope twice, as his father had taught him, and went slowly home. "
     "Behind him the lamp on the mole began to turn; it had done so for years."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Times:
-    """Seconds until the first sound and the last, and of those that a listener hears nothing in
-    between.
-    """
-
-    first: float
-    end: float
-    silent: float
-
-    @classmethod
-    def of(cls, pieces: Sequence[tuple[float, float]]) -> Self:
-        """Sum up when each piece of sound came, and how long it plays."""
-        dry, silent = pieces[0][0], 0.0
-        for came, seconds in pieces:
-            silent += max(0.0, came - dry)
-            dry = max(dry, came) + seconds
-        return cls(pieces[0][0], pieces[-1][0], silent)
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One comparison; ``long`` is the package's extrapolated seconds for 1500 characters."""
-
-    model: str
-    dtype: str
-    upstream_dtype: str
-    steps: int
-    characters: int
-    segments: int
-    sound_seconds: float
-    ours: Times
-    upstream: Times
-    first_ratio: float
-    end_ratio: float
-    long: float
-
-
-class Measured(ModelRunner):
-    """A runner that ends each segment at a length that its text gives."""
-
-    def __init__(self, model: Any, length: int) -> None:
-        super().__init__(model, Prompts(model, "random"), slots=SLOTS, length=length)
-        self._left: dict[int, int] = {}
-
-    @classmethod
-    def load(cls, folder: Path, dtype: str) -> Self:
-        """Load the checkpoint in ``folder``."""
-        model = load_model(folder, "cpu", dtype)
-        return cls(model, min(1024, model.config.max_length))
-
-    def admit(self, slot: int, job: Job) -> None:
-        """Let a job in, and note how many patches it gets."""
-        super().admit(slot, job)
-        plan: Any = job.plan
-        self._left[slot] = patches(plan.text, self.patch_seconds)
-
-    def launch(self, slots: Sequence[int]) -> Step:
-        """Step, and stop where the length is reached."""
-        step = super().launch(slots)
-        for slot in step.slots:
-            self._left[slot] -= 1
-        return Forced(step, [self._left[slot] <= 0 for slot in step.slots])
-
-
-def patches(said: str, patch_seconds: float) -> int:
-    """Return the patches of a text."""
-    return ceil(len(said) * SECONDS / patch_seconds)
+SHORT = "The first sentence is a little long. The second one is short."
+"""In its place with a tiny model, whose slots are short."""
 
 
 def run_ours(
-    runner: Measured, segments: tuple[Segment, ...], voice: Voice, steps: int, seed: int
-) -> Times:
-    """Speak the text through an engine, whose thread is gone again when the package speaks."""
-    engine = BatchedEngine(runner, rows_per_step=SLOTS, max_waiting=SLOTS, max_wait=1e9)
-    begun = time.perf_counter()
-    try:
-        return Times.of(
-            [
-                (time.perf_counter() - begun, len(chunk.samples) / engine.sample_rate)
-                for chunk in engine.speak(
-                    Utterance(segments, voice, {"inference_steps": steps}, seed=seed)
-                )
-            ]
-        )
-    finally:
-        engine.stop()
+    runner: FixedLengthRunner, segments: tuple[Segment, ...], voice: Voice, steps: int, seed: int
+) -> Reply:
+    """Speak through an engine, whose thread is gone when this returns."""
+    with running(runner) as engine:
+        return listen(engine, Utterance(segments, voice, {"inference_steps": steps}, seed=seed))
 
 
 def run_upstream(
-    upstream: Upstream, prompt: Any, said: str, steps: int, count: int, seconds: float
-) -> Times:
-    """Let the package make ``count`` patches of the text, each of so many ``seconds``."""
+    model: Any, prompt: Any, said: str, steps: int, count: int, patch_seconds: float
+) -> Reply:
     with redirect_stderr(io.StringIO()):  # it reports its progress there
         begun = time.perf_counter()
-        made = upstream.model.generate_with_prompt_cache_streaming(
+        made = model.generate_with_prompt_cache_streaming(
             said, prompt, min_len=count, max_len=count, inference_timesteps=steps, cfg_value=CFG
         )
-        marks = [time.perf_counter() - begun for _ in made]
-    return Times.of([(mark, seconds) for mark in marks])
+        return Reply.of([(time.perf_counter() - begun, patch_seconds) for _ in made])
 
 
-def measure(folder: Path, model: str, *, dtype: str, steps: int, repeats: int, said: str) -> Row:
-    """Measure the checkpoint in ``folder`` of a ``model``, one of ``checkpoints.KINDS``."""
-    upstream = aside(lambda: best_upstream(folder, checkpoints.KINDS[model], steps))
-    runner = aside(lambda: Measured.load(folder, dtype))
+def measure(folder: Path, said: str, chosen: Namespace) -> list[Row]:
+    steps, alone = chosen.steps, chosen.alone
+    upstream = None if alone else run_in_fresh_thread(lambda: load_faster(folder, steps)[0])
     voice = load_registry(load_settings({})).voices["alloy"]
+    model = run_in_fresh_thread(lambda: load_model(folder, "cpu", chosen.dtype))
+    patch_seconds = model.patch_samples / model.sample_rate
+
+    def length_of(said: str) -> int:
+        return ceil(len(said) * CHARACTER_SECONDS / patch_seconds)
+
+    length = min(1024, model.config.max_length)
+    runner = FixedLengthRunner(model, length_of, slots=SLOTS, length=length)
     segments = text.split(said)
-    count = sum(patches(segment.text, runner.patch_seconds) for segment in segments)
-    clip = (
-        {"reference_wav_path": str(voice.audio)}
-        if model == "2"
-        else {"prompt_wav_path": str(voice.audio), "prompt_text": voice.transcript}
-    )
-    prompt = aside(lambda: upstream.model.build_prompt_cache(**clip))
     run_ours(runner, segments[:1], voice, steps, seed=0)  # encodes the clip, and warms up
+    seeds = range(1, chosen.repeats + 1)
+    if upstream is None:
+        runs = [run_ours(runner, segments, voice, steps, seed) for seed in seeds]
+        return [_row(f"ours, {chosen.dtype}", [run]) for run in runs]
+    package = upstream.model
+    clip = {"prompt_wav_path": str(voice.audio), "prompt_text": voice.transcript}
+    if chosen.model == "2":
+        clip = {"reference_wav_path": str(voice.audio)}
+    prompt = run_in_fresh_thread(lambda: package.build_prompt_cache(**clip))
+    count = sum(length_of(segment.text) for segment in segments)
+    theirs_run = partial(run_upstream, package, prompt, said, steps, count, patch_seconds)
     mine, theirs = [], []
-    for seed in range(1, repeats + 1):
-        theirs.append(
-            aside(lambda: run_upstream(upstream, prompt, said, steps, count, runner.patch_seconds))
-        )
+    for seed in seeds:
+        theirs.append(run_in_fresh_thread(theirs_run))
         mine.append(run_ours(runner, segments, voice, steps, seed))
-        click.echo(f"round {seed}: ours {mine[-1].end:.1f} s, upstream {theirs[-1].end:.1f} s")
-    our_times, their_times = _medians(mine), _medians(theirs)
-    return Row(
-        model=model,
-        dtype=dtype,
-        upstream_dtype=upstream.dtype,
-        steps=steps,
-        characters=len(said),
-        segments=len(segments),
-        sound_seconds=count * runner.patch_seconds,
-        ours=our_times,
-        upstream=their_times,
-        first_ratio=their_times.first / our_times.first,
-        end_ratio=their_times.end / our_times.end,
-        long=their_times.end * LONG / len(said),
-    )
+        print(f"round {seed}: ours {mine[-1].total:.1f} s, upstream {theirs[-1].total:.1f} s")
+    ours, their = _row(f"ours, {chosen.dtype}", mine), _row(f"upstream, {upstream.dtype}", theirs)
+    ratios = {name: their[name] / ours[name] for name in ("first", "end")}
+    return [ours, their, {"side": "ratio", **ratios, "silent": None, "audio": None}]
 
 
-def alone(folder: Path, *, dtype: str, steps: int, repeats: int, said: str) -> list[Times]:
-    """Measure ours in a process in which nothing else of torch has run."""
-    runner = aside(lambda: Measured.load(folder, dtype))
-    voice = load_registry(load_settings({})).voices["alloy"]
-    segments = text.split(said)
-    run_ours(runner, segments[:1], voice, steps, seed=0)  # encodes the clip, and warms up
-    return [run_ours(runner, segments, voice, steps, seed) for seed in range(1, repeats + 1)]
+def _row(side: str, replies: Sequence[Reply]) -> Row:
+    return {
+        "side": side,
+        "first": median(reply.first_byte for reply in replies),
+        "end": median(reply.total for reply in replies),
+        "silent": median(reply.underrun_seconds for reply in replies),
+        "audio": replies[0].audio,
+    }
 
 
-def _medians(runs: Sequence[Times]) -> Times:
-    return Times(
-        median(run.first for run in runs),
-        median(run.end for run in runs),
-        median(run.silent for run in runs),
-    )
-
-
-def print_row(row: Row) -> None:
-    """Print the comparison."""
-    click.echo(
-        f"VoxCPM {row.model}, {row.steps} steps, {row.dtype}; upstream {row.upstream_dtype}: "
-        f"{row.characters} characters, {row.segments} segments, {row.sound_seconds:.1f} s of sound"
-    )
-    click.echo("          first        end  silent between")
-    for name, side in (("ours", row.ours), ("upstream", row.upstream)):
-        click.echo(f"{name:10}{side.first:5.2f} s{side.end:9.1f} s{side.silent:14.1f} s")
-    click.echo(f"{'sooner':10}{row.first_ratio:5.2f} x{row.end_ratio:9.2f} x")
-    click.echo(f"{LONG} characters would take upstream about {row.long:.0f} s (extrapolated).")
-
-
-@click.command()
-@click.option("--model", type=click.Choice(list(checkpoints.KINDS)), default="1.5")
-@click.option("--steps", type=click.IntRange(2), default=10, show_default=True)
-@click.option("--repeats", type=click.IntRange(1), default=1, show_default=True)
-@click.option("--dtype", type=click.Choice(list(DTYPES)), default="float32", show_default=True)
-@click.option("--threads", type=click.IntRange(1), default=torch.get_num_threads())
-@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), help="For weights.")
-@click.option("--alone", "by_itself", is_flag=True, help="Ours, without the package beside it.")
-@click.option("--json", "out", type=click.Path(dir_okay=False, path_type=Path))
-def main(
-    model: str,
-    threads: int,
-    folder: Path | None,
-    by_itself: bool,
-    out: Path | None,
-    **options: Any,
-) -> None:
-    """Compare a long text with the voxcpm package."""
-    torch.set_num_threads(threads)
-    with tempfile.TemporaryDirectory() as scratch:
-        checkpoint = checkpoints.make(folder or Path(scratch), model)
-        if by_itself:
-            for times in alone(checkpoint, said=TEXT, **options):
-                click.echo(
-                    f"first {times.first:.2f} s, end {times.end:.1f} s, "
-                    f"silent between {times.silent:.1f} s"
-                )
-            return
-        row = measure(checkpoint, model, said=TEXT, **options)
-    print_row(row)
-    if out is not None:
-        out.write_text(json.dumps(asdict(row), indent=1) + "\n")
+def main() -> None:
+    parser = model_options(__doc__)
+    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--alone", action="store_true", help="ours, without the package beside it")
+    chosen = parser.parse_args()
+    said = SHORT if chosen.size == "tiny" else TEXT
+    with prepared(chosen) as folder:
+        rows = measure(folder, said, chosen)
+    print(f"{len(said)} characters in {len(text.split(said))} segments, {rows[0]['audio']:.1f} s")
+    print_table(rows)
+    if not chosen.alone:
+        long = rows[1]["end"] * LONG / len(said)
+        print(f"{LONG} characters would take upstream about {long:.0f} s (extrapolated).")
+    write_json(chosen.json, rows)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Writes the parts of the docs that come from the code: settings, hooks, routes.
 
-``python docs/generate.py`` writes them; ``tests/test_docs.py`` fails where they are stale.
+``python docs/generate.py`` writes them; ``tests/live/test_docs.py`` fails where they are stale.
 """
 
 from __future__ import annotations
@@ -12,18 +12,22 @@ from pathlib import Path
 
 from voxcpm_openai import hookspecs
 from voxcpm_openai.app import create_app
-from voxcpm_openai.settings import Settings, describe, variable
+from voxcpm_openai.registry import load_registry
+from voxcpm_openai.settings import RawSettings, Settings, sources
 
 DOCS = Path(__file__).parent
 
 
 def settings_table() -> str:
-    """Return every setting with its default and what it is for."""
-    rows = ["| variable | key | default | what it is for |", "|---|---|---|---|"]
-    for name, help_text, default in describe():
-        told = str(default).lower() if isinstance(default, bool) else default
-        shown = "" if default in (None, ()) else f"`{told}`"
-        rows.append(f"| `{variable(name)}` | `{name}` | {shown} | {help_text} |")
+    """Return every setting, the plugins' own included, with its default and its meaning."""
+    settings = Settings()
+    rows = ["| variable | key | default | meaning |", "|---|---|---|---|"]
+    for kind in (Settings, *load_registry(settings).plugin_settings()):
+        for source in sources(kind, RawSettings()):
+            value = source.value
+            default = str(value).lower() if isinstance(value, bool) else value
+            shown = "" if value in (None, ()) else f"`{default}`"
+            rows.append(f"| `{source.variable}` | `{source.key}` | {shown} | {source.help} |")
     return "\n".join(rows)
 
 
@@ -32,7 +36,7 @@ def hooks() -> str:
     parts = []
     for name, hook in vars(hookspecs).items():
         if name.startswith("register_"):
-            signature = f"def {name}{inspect.signature(hook)}"
+            signature = f"def {name}{inspect.signature(hook)}".replace("'", "")
             parts.append(f"```python\n{signature}\n```\n\n{inspect.getdoc(hook)}")
     return "\n\n".join(parts)
 

@@ -1,9 +1,9 @@
 """The six formats of OpenAI's speech API: mp3, opus, aac, flac, wav and pcm.
 
-All of them give bytes while the speech is still being made, and the same bytes however the
-samples are cut into chunks.  The shapes of the bytes are those that clients of OpenAI rely on:
-mp3 is bare frames, so that bodies may be joined; wav has a header of 44 bytes whose sizes are
-0xFFFFFFFF, as OpenAI streams it; pcm is always 24 kHz unless asked otherwise.
+All of them stream, and the bytes do not depend on how the samples are divided into chunks.  Their
+structure is the one that clients of OpenAI rely on: mp3 is frames without tags, so that bodies can
+be concatenated; wav has a 44-byte header with the sizes 0xFFFFFFFF, as OpenAI streams it; pcm is
+24 kHz unless the request names another rate.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from voxcpm_openai import AudioFormat, Encoder, Samples, hookimpl
+from voxcpm_openai import AudioEncoder, AudioFormat, Samples, hookimpl
 
 RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
-"""The sample rates, in Hz, that every codec here takes (opus alone has only 48000)."""
+"""The sample rates, in Hz, that every codec here supports (except opus: only 48000)."""
 
 FULL_SCALE = 32767
-"""The int16 value of a sample of 1.0.  One scale for all formats: -32768 is never written."""
+"""The int16 value of a sample of 1.0, in all formats: -32768 is never written."""
 
 _PCM_RATE = 24000
 _OPUS_RATE = 48000
@@ -33,7 +33,7 @@ _UNKNOWN_SIZE = 0xFFFFFFFF
 
 @hookimpl
 def register_encoders() -> list[AudioFormat]:
-    """Give the six formats."""
+    """Return the six formats."""
     return [
         AudioFormat("mp3", "audio/mpeg", partial(AvEncoder, _MP3), _near_rate),
         AudioFormat("opus", "audio/opus", partial(AvEncoder, _OPUS), _opus_rate),
@@ -44,24 +44,24 @@ def register_encoders() -> list[AudioFormat]:
     ]
 
 
-def _near_rate(engine_rate: int, asked: int | None) -> int:
-    """Choose what was asked for, else the engine's rate; the nearest one that codecs take."""
-    wanted = asked or engine_rate
+def _near_rate(engine_rate: int, requested: int | None) -> int:
+    """Return the supported rate nearest to the requested one, or to the engine's."""
+    wanted = requested or engine_rate
     return min(RATES, key=lambda rate: abs(rate - wanted))
 
 
-def _opus_rate(_engine_rate: int, _asked: int | None) -> int:
-    """RFC 7845: Ogg Opus is always timed at 48 kHz."""
+def _opus_rate(_engine_rate: int, _requested: int | None) -> int:
+    """Return 48 kHz, at which Ogg Opus is always timed (RFC 7845)."""
     return _OPUS_RATE
 
 
-def _pcm_rate(_engine_rate: int, asked: int | None) -> int:
-    """Nothing in the bytes tells the rate, and clients play them at 24 kHz unasked."""
-    return asked or _PCM_RATE
+def _pcm_rate(_engine_rate: int, requested: int | None) -> int:
+    """Return the requested rate, or 24 kHz, which clients expect: the bytes do not state it."""
+    return requested or _PCM_RATE
 
 
 def _in_range(samples: Samples) -> Samples:
-    """Clip to [-1, 1]; what is not a number becomes silence, since LAME aborts the process."""
+    """Clip to [-1, 1]; NaN becomes silence, since it makes LAME abort the process."""
     return np.clip(np.nan_to_num(samples, nan=0.0), -1.0, 1.0)
 
 
@@ -72,33 +72,33 @@ def _int16(samples: Samples) -> npt.NDArray[np.int16]:
 
 
 class LinearEncoder:
-    """Little-endian 16-bit samples, after a header that goes out with the first of them."""
+    """Little-endian 16-bit samples, after a header that is returned with the first of them."""
 
     def __init__(self, header: bytes = b"") -> None:
         """``header``: the bytes before the samples."""
         self._header = header
 
     def feed(self, samples: Samples) -> bytes:
-        """Return all samples at once: two bytes each."""
+        """Return all samples, two bytes each."""
         if not len(samples):
             return b""
         header, self._header = self._header, b""
         return header + _int16(samples).astype("<i2").tobytes()
 
     def finish(self) -> bytes:
-        """Nothing is ever held back."""
+        """Return nothing: no samples are buffered."""
         return b""
 
     def close(self) -> None:
-        """Nothing to free."""
+        """Do nothing: there is nothing to free."""
 
 
-def _open_pcm(_rate: int) -> Encoder:
+def _open_pcm(_rate: int) -> AudioEncoder:
     return LinearEncoder()
 
 
-def _open_wav(rate: int) -> Encoder:
-    """The 44 bytes of a RIFF header, both sizes unknown, for 16-bit mono PCM at ``rate`` Hz."""
+def _open_wav(rate: int) -> AudioEncoder:
+    """Return an encoder with a 44-byte RIFF header for 16-bit mono PCM, both sizes unknown."""
     header = struct.pack(
         "<4sI4s4sIHHIIHH4sI",
         *(b"RIFF", _UNKNOWN_SIZE, b"WAVE"),
@@ -110,11 +110,11 @@ def _open_wav(rate: int) -> Encoder:
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """How ffmpeg is to make one format.
+    """How ffmpeg encodes one format.
 
     ``sample_format``: ``flt`` and ``fltp`` (the same for mono) or ``s16``.  ``bit_rate`` in
-    bits a second, None for lossless; ffmpeg lowers it where a rate does not allow as much.
-    ``muxer_options`` and ``options`` are ffmpeg's own.
+    bits per second, None for lossless; ffmpeg lowers it where the sample rate requires it.
+    ``muxer_options`` and ``options``: ffmpeg's options of the muxer and the codec.
     """
 
     muxer: str
@@ -131,7 +131,7 @@ _MP3 = Codec(
     "fltp",
     128_000,
     {"id3v2_version": "0"},
-    # Without a bit reservoir each frame leaves one frame sooner and can be cut and joined freely.
+    # Without a bit reservoir frames are independent, and each is ready one frame earlier.
     {"reservoir": "0", "compression_level": "5"},
 )
 _OPUS = Codec(
@@ -139,7 +139,7 @@ _OPUS = Codec(
     "libopus",
     "flt",
     64_000,
-    # In microseconds; the muxer's default page would hold back a second of audio.
+    # In microseconds; the default page of the muxer would delay a second of audio.
     {"page_duration": "20000"},
 )
 _AAC = Codec(
@@ -147,30 +147,30 @@ _AAC = Codec(
     "aac",
     "fltp",
     128_000,
-    # A quarter of the default search's time; at this bit rate speech has bits to spare.
+    # A quarter of the default's time; this bit rate is more than speech needs.
     options={"aac_coder": "fast"},
 )
 _FLAC = Codec(
     "flac",
     "flac",
     "s16",
-    # 8 KiB of padding for tags that never come would go before the first audio.
+    # By default, 8 KiB of padding for tags would precede the first audio.
     muxer_options={"metadata_header_padding": "0"},
 )
 
 
 class AvEncoder:
-    """One stream through a codec and a muxer of ffmpeg."""
+    """An encoder with a codec and a muxer of ffmpeg."""
 
     def __init__(self, codec: Codec, rate: int) -> None:
         """``rate`` in Hz, one of ``RATES``."""
         self._rate = rate
-        self._taken = 0  # samples
+        self._samples_in = 0  # samples
         self._float = codec.sample_format != "s16"
         self._format = codec.sample_format
-        self._out = _Sink()
+        self._sink = _Sink()
         self._container = av.open(
-            self._out,
+            self._sink,
             "w",
             format=codec.muxer,
             # bitexact: the same samples give the same bytes (a fixed Ogg serial, no versions)
@@ -185,35 +185,35 @@ class AvEncoder:
             stream.bit_rate = codec.bit_rate
 
     def feed(self, samples: Samples) -> bytes:
-        """Take samples; return the packets that they completed."""
+        """Take samples; return the packets that are complete."""
         if not len(samples):
             return b""
         ready = _in_range(samples) if self._float else _int16(samples)
         frame = av.AudioFrame.from_ndarray(ready[None], format=self._format, layout="mono")
         frame.sample_rate = self._rate
         frame.time_base = Fraction(1, self._rate)
-        frame.pts = self._taken
-        self._taken += len(samples)
+        frame.pts = self._samples_in
+        self._samples_in += len(samples)
         self._container.mux(self._stream.encode(frame))
-        return self._out.take()
+        return self._sink.drain()
 
     def finish(self) -> bytes:
-        """Return what the codec still holds; nothing at all where nothing was fed."""
-        if self._taken:
+        """Return the remaining packets; nothing if no samples were fed."""
+        if self._samples_in:
             self._container.mux(self._stream.encode(None))
             self._container.close()
-        return self._out.take()
+        return self._sink.drain()
 
     def close(self) -> None:
-        """Free codec and muxer; what is not out yet is dropped."""
+        """Free codec and muxer; discard what they still hold."""
         self._container.close()
-        self._out.take()
+        self._sink.drain()
 
 
 class _Sink:
-    """What the muxer writes into.
+    """The file that the muxer writes.
 
-    It has no ``seek``, so ffmpeg writes nothing that it would come back to: no Xing frame in mp3.
+    It has no ``seek``, so ffmpeg writes nothing that it would update later: no Xing frame in mp3.
     """
 
     def __init__(self) -> None:
@@ -223,7 +223,7 @@ class _Sink:
         self._written += data
         return len(data)
 
-    def take(self) -> bytes:
+    def drain(self) -> bytes:
         """Return what was written since the last call."""
         written = bytes(self._written)
         self._written.clear()

@@ -1,4 +1,4 @@
-"""The embedded engine: hibari's English voice, reshaped in pitch and formants into many."""
+"""The embedded engine: hibari's English voice, changed in pitch and formants into many."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib.util
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -15,15 +15,19 @@ import numpy.typing as npt
 
 from voxcpm_openai import (
     AudioStream,
+    Capabilities,
     Chunk,
+    DeadlineGate,
+    Engine,
     EngineSpec,
+    EngineStatus,
     InvalidRequest,
+    PlayoutClock,
     Preset,
     Resampler,
     Samples,
     Segment,
     Settings,
-    Turns,
     Unavailable,
     Usage,
     Utterance,
@@ -34,19 +38,19 @@ from voxcpm_openai import (
 NAME = "hibari"
 RATE = 24_000
 CHUNK = 3_840
-"""Samples in a chunk: 0.16 s."""
+"""Samples of a chunk: 0.16 s."""
 PATCH = 1_920
-"""Samples in an output token: 80 ms."""
+"""Samples of an output token: 80 ms."""
 BIN = 20.0
-"""Hz from bin to bin of hibari's spectra."""
+"""Hz between the bins of hibari's spectra."""
 VOICED = 40.0
-"""hibari takes frames with an f0 above this many Hz for voiced."""
+"""hibari treats frames with an f0 above this, in Hz, as voiced."""
 PEAK = np.float32(0.99)
-"""The voices stay far below; what an odd text brings beyond is cut here."""
+"""The highest sample value; the voices stay far below, odd texts are clipped."""
 QUIET = 10 ** (-42 / 20)
-"""What is weaker than this, beside the loudest 10 ms of a segment, is silence at its ends."""
+"""Silence at the ends of a segment is weaker than this, relative to its loudest 10 ms."""
 EDGE = 720
-"""Samples of that silence that stay: 30 ms."""
+"""The samples of it that are kept: 30 ms."""
 LIMITS = {
     "pitch": (0.4, 2.0),
     "formant": (0.8, 1.1),
@@ -62,8 +66,8 @@ LIMITS = {
 class Shape:
     """How a voice differs from hibari's own.
 
-    ``pitch`` and ``formant`` are factors, ``pace`` is a rough one of the speed, ``range`` one of
-    how far the melody moves; ``breath`` (the noise in the tone) and ``gain`` are in dB.
+    ``pitch``, ``formant``, ``pace`` (the speed, roughly) and ``range`` (of the melody) are factors;
+    ``breath`` (the noise in the tone) and ``gain`` are in dB.
     """
 
     pitch: float = 1.0
@@ -75,7 +79,7 @@ class Shape:
 
 
 def shape_of(voice: Voice) -> Shape:
-    """Read ``voice.options["hibari"]``.  Raises InvalidRequest for what ``LIMITS`` forbids."""
+    """Return the shape in ``voice.options["hibari"]``.  Raises InvalidRequest; see ``LIMITS``."""
     values: dict[str, float] = {}
     for key, value in voice.options[NAME].items():
         where = f"Voice {voice.id!r}: options.{NAME}.{key}"
@@ -84,36 +88,33 @@ def shape_of(voice: Voice) -> Shape:
                 f"{where}: no such option; there are {', '.join(LIMITS)}.", param="voice"
             )
         low, high = LIMITS[key]
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not low <= value <= high
-        ):
+        number = value if isinstance(value, int | float) else math.nan
+        if isinstance(value, bool) or not low <= number <= high:
             raise InvalidRequest(
                 f"{where} = {value!r}: not a number from {low:g} to {high:g}.", param="voice"
             )
-        values[key] = float(value)
+        values[key] = float(number)
     return Shape(**values)
 
 
 class HibariStream:
-    """The sound of one utterance, made segment by segment in the thread that calls ``next()``."""
+    """The audio of one utterance, made segment by segment in the thread that calls ``next()``."""
 
-    def __init__(self, hibari: Any, turns: Turns, utterance: Utterance) -> None:
+    def __init__(self, hibari: Any, gate: DeadlineGate, utterance: Utterance) -> None:
         """``hibari``: a loaded ``hibari.Hibari``."""
         self._hibari = hibari
-        self._turns = turns
+        self._gate = gate
         self._utterance = utterance
         self._shape = shape_of(utterance.voice)
         self._phonemes = 0
         self._made = 0  # samples
         self._closed = False
-        self._ticket = turns.enter()
-        self._chunks = self._speak()
+        self._ticket = gate.register()
+        self._chunks = self._synthesize()
 
     @property
     def usage(self) -> Usage:
-        """Phonemes spoken, and patches of 80 ms made."""
+        """The phonemes and the patches of 80 ms that were made."""
         return Usage(max(1, self._phonemes), max(1, math.ceil(self._made / PATCH)))
 
     def __iter__(self) -> Self:
@@ -123,33 +124,31 @@ class HibariStream:
         try:
             return next(self._chunks)
         except BaseException:
-            # Here and not in a `finally` of the generator, which the garbage collector may run in
-            # the midst of `Turns`, in a thread that holds its lock.
-            self._turns.leave(self._ticket)
+            # Not in the generator: the garbage collector might close it while the gate is locked.
+            self._gate.unregister(self._ticket)
             raise
 
     def close(self) -> None:
-        """Cancel; a segment that is being made is thrown away."""
+        """Cancel; a segment that is being synthesized is dropped."""
         self._closed = True
-        self._turns.leave(self._ticket)
+        self._gate.unregister(self._ticket)
 
-    def _speak(self) -> Iterator[Chunk]:
-        deadline, first_sound = self._ticket.arrived, None
-        owed = np.zeros(0, np.float32)  # pauses before the first word
+    def _synthesize(self) -> Iterator[Chunk]:
+        clock = PlayoutClock(self._ticket.arrived, self._utterance.tempo)
+        lead = np.zeros(0, np.float32)  # pauses before the first word
         for index, segment in enumerate(self._utterance.segments):
-            if not self._turns.take(self._ticket, deadline):
+            if not self._gate.acquire(self._ticket, clock.deadline):
                 break
             try:
-                samples = np.concatenate([owed, self._sound(index, segment)])
+                samples = np.concatenate([lead, self._audio(index, segment)])
             finally:
-                self._turns.give(self._ticket)
+                self._gate.release(self._ticket)
             if not self._phonemes:
-                owed = samples
+                lead = samples
                 continue
-            owed = owed[:0]
+            lead = lead[:0]
             self._made += len(samples)
-            first_sound = first_sound or time.monotonic()
-            deadline = first_sound + self._made / RATE
+            clock.deliver(len(samples) / RATE, time.monotonic())
             for start in range(0, len(samples), CHUNK):
                 if not self._live():
                     return
@@ -157,18 +156,18 @@ class HibariStream:
         if self._live() and not self._phonemes:
             raise InvalidRequest(
                 "There is nothing in this text that the hibari engine can speak: "
-                "it knows English words, numbers and their punctuation.",
+                "it knows English words, numbers and punctuation.",
                 param="input",
             )
 
     def _live(self) -> bool:
-        """Return whether to go on.  Raises Unavailable when the engine, not the caller, ended."""
-        if not self._closed and self._turns.shut:
+        """Return whether to go on.  Raises Unavailable if the engine was stopped."""
+        if not self._closed and self._gate.closed:
             raise Unavailable("The hibari engine has stopped.")
         return not self._closed
 
-    def _sound(self, index: int, segment: Segment) -> Samples:
-        """Return a segment and its pause."""
+    def _audio(self, index: int, segment: Segment) -> Samples:
+        """Return the audio of a segment and its pause."""
         seed = self._utterance.seed
         rng = np.random.default_rng(None if seed is None else (seed, index))
         parts = [np.zeros(0, np.float32)]
@@ -182,10 +181,9 @@ class HibariStream:
 
 
 def render(hibari: Any, ids: list[int], shape: Shape, rng: np.random.Generator) -> Samples:
-    """Speak phoneme ids in the shape of a voice: samples at 24 kHz.
+    """Synthesize phoneme ids in the shape of a voice; return samples at 24 kHz.
 
-    Resampling moves pitch and formants and stretches time, all together; the pitch and the time
-    that are not wanted are taken out beforehand.
+    Resampling changes formants, pitch and duration; f0 and speed compensate for the latter two.
     """
     from hibari import dsp
 
@@ -193,14 +191,14 @@ def render(hibari: Any, ids: list[int], shape: Shape, rng: np.random.Generator) 
         "ids": np.asarray([ids], np.int64),
         "speed": np.asarray([shape.pace / shape.formant], np.float32),
     }
-    # Log magnitudes and phases of the tone, lh and th, and of two noises, ln and the far stronger
-    # lr with phi: each (601, frames); f0: (frames,), in Hz.
+    # Log magnitudes and phases of the tone (lh, th), and of two noises: ln, and the far stronger
+    # lr with phi.  Each is (601, frames); f0 is (frames,), in Hz.
     lh, th, ln, lr, phi, f0 = (out[0] for out in hibari.sess.run(None, feeds))
     factor = shape.pitch / shape.formant
     voiced = f0 > VOICED
     if voiced.any() and (factor, shape.range) != (1, 1):
         lh, th = between_harmonics(lh, th, f0, voiced)
-        # A lower voice has more harmonics below the same ceiling: as much sound, spread wider.
+        # A lower voice has more harmonics in the same band: the same energy in more of them.
         lh += np.float32(0.5 * math.log(factor))
         f0 = retune(f0, voiced, factor, shape.range)
     lr[:, voiced] += np.float32(shape.breath / 20 * math.log(10))
@@ -213,12 +211,11 @@ def render(hibari: Any, ids: list[int], shape: Shape, rng: np.random.Generator) 
 def between_harmonics(
     lh: Samples, th: Samples, f0: Samples, voiced: npt.NDArray[np.bool_]
 ) -> tuple[Samples, Samples]:
-    """Return the tone's spectrum, fit for another f0: known at the harmonics, drawn between them.
+    """Return the tone's spectrum, interpolated between the harmonics of its f0.
 
-    Between the harmonics of its own f0 the network makes up for a source that is all but silent
-    there; harmonics that move into those gaps would boom.
+    Between them the network amplifies a source that is almost silent; other harmonics would boom.
     """
-    step = f0[voiced] / BIN  # (voiced frames,), bins from harmonic to harmonic
+    step = f0[voiced] / BIN  # (voiced frames,), bins between harmonics
     place = np.arange(len(lh))[:, None] / step  # (601, voiced frames), in harmonics
     top = (len(lh) - 1) // step
 
@@ -228,24 +225,23 @@ def between_harmonics(
 
     lower = np.floor(place)
     share = (place - lower).astype(np.float32)
-    drawn, phases = lh.copy(), th.copy()
-    drawn[:, voiced] = at(lh, lower) * (1 - share) + at(lh, lower + 1) * share
+    levels, phases = lh.copy(), th.copy()
+    levels[:, voiced] = at(lh, lower) * (1 - share) + at(lh, lower + 1) * share
     phases[:, voiced] = at(th, np.rint(place))
-    return drawn, phases
+    return levels, phases
 
 
 def retune(f0: Samples, voiced: npt.NDArray[np.bool_], factor: float, span: float) -> Samples:
-    """Scale the f0 of voiced frames, and its way from their mean by ``span``, in log frequency."""
+    """Scale the f0 of voiced frames, and its distance from the mean by ``span`` (in log f0)."""
     log = np.log(f0[voiced])
     mean = log.mean()
     tuned = f0.copy()
-    # What was voiced stays so.
     tuned[voiced] = np.maximum(np.exp(mean + (log - mean) * span) * factor, VOICED + 1)
     return tuned
 
 
 def trim(samples: Samples) -> Samples:
-    """Cut the silence at both ends down to 30 ms; what is nothing but silence stays whole."""
+    """Cut the silence at both ends to 30 ms; samples that are all silent are not changed."""
     step = RATE // 100
     blocks = samples[: len(samples) // step * step].reshape(-1, step)  # (n, 10 ms)
     level = np.sqrt(np.mean(blocks**2, axis=1))
@@ -260,49 +256,53 @@ def trim(samples: Samples) -> Samples:
     return kept
 
 
-class HibariEngine:
-    """Speaks English on the CPU, many times faster than it sounds."""
+class HibariEngine(Engine):
+    """Synthesizes English on the CPU, many times faster than real time."""
 
-    sample_rate = RATE
-    honours = frozenset({"seed"})
-    clones = False
-    needs_transcript = False
-    designs = False
-    # Asked to hurry, the network follows in leaps (nothing between 1.16 and 1.45 times as fast),
-    # so that all changes of speed are left to time stretching, which is exact.
-    native_speed = (1.0, 1.0)
-    languages = ("en",)
+    capabilities = Capabilities(
+        sample_rate=RATE,
+        languages=("en",),
+        params=frozenset({"seed"}),
+        # The network changes its speed in steps only (none between 1.16 and 1.45).
+        native_speed=(1.0, 1.0),
+        # Nobody expects a cloned voice to be spoken by this engine's own speaker.
+        default_speaker=False,
+    )
 
     def __init__(self, hibari: Any, threads: int) -> None:
-        """``hibari``: a loaded ``hibari.Hibari``; ``threads``: segments made at once."""
+        """``hibari``: a loaded ``hibari.Hibari``; ``threads``: segments synthesized at once."""
         self._hibari = hibari
-        self._turns = Turns(threads)
+        self._gate = DeadlineGate(threads)
 
-    def speak(self, utterance: Utterance) -> AudioStream:
-        """Begin to speak.  Raises InvalidRequest for a voice with options that it cannot use."""
-        return HibariStream(self._hibari, self._turns, utterance)
+    def synthesize(self, utterance: Utterance) -> AudioStream:
+        """Start a stream.  Raises InvalidRequest for a voice with options that are not valid."""
+        return HibariStream(self._hibari, self._gate, utterance)
 
-    def status(self) -> Mapping[str, object]:
-        """Return ``running``, ``waiting``, ``streams`` and ``threads``."""
-        return self._turns.status()
+    def status(self) -> EngineStatus:
+        """Return the streams that are open, that synthesize, and that wait."""
+        return EngineStatus(
+            state="stopped" if self._gate.closed else "ready",
+            details={"threads": self._gate.places},
+            **self._gate.counts()._asdict(),
+        )
 
     def stop(self) -> None:
         """End all streams with Unavailable."""
-        self._turns.shut_down()
+        self._gate.close()
 
 
 def start(settings: Settings) -> HibariEngine:
-    """Load the network and the pronunciation, and speak once: the first time is slow."""
+    """Load the network and the pronunciations, and synthesize once: the first time is slow."""
     from hibari import Hibari
 
     hibari = Hibari(threads=1)
-    hibari.g2p.oov("hibari")  # both are made when they are first asked for
+    hibari.g2p.oov("hibari")  # loaded at first use, as the network is
     hibari("Good morning.", seed=0)
     return HibariEngine(hibari, settings.threads or os.cpu_count() or 1)
 
 
-def available(_settings: Settings) -> str | None:
-    """Return None, or which package is missing."""
+def unavailable_reason(_settings: Settings) -> str | None:
+    """Return which package is missing, or None."""
     for package in ("hibari", "onnxruntime"):
         if importlib.util.find_spec(package) is None:
             return f"The package {package} is missing: pip install hibari-tts==0.2.1"
@@ -311,11 +311,19 @@ def available(_settings: Settings) -> str | None:
 
 @hookimpl
 def register_engines() -> list[EngineSpec]:
-    """Give the embedded engine."""
-    return [EngineSpec(NAME, start, available)]
+    """Offer the embedded engine."""
+    return [
+        EngineSpec(
+            NAME,
+            start,
+            unavailable_reason,
+            priority=50,
+            install_hint="English on any CPU: pip install hibari-tts==0.2.1",
+        )
+    ]
 
 
 @hookimpl
 def register_presets() -> list[Preset]:
-    """Give the model id that names this engine."""
+    """Offer the model id that names this engine."""
     return [Preset(NAME, engine=NAME)]

@@ -1,4 +1,4 @@
-"""OpenAI's model ids, with the inference steps that each has had since the predecessor."""
+"""OpenAI's model ids, with the inference steps of the earlier server."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from voxcpm_openai import Preset, hookimpl
 
 @hookimpl
 def register_presets() -> list[Preset]:
-    """Give OpenAI's ids; an engine without inference steps speaks all of them alike."""
+    """Return OpenAI's ids; they are equal on engines without inference steps."""
     balanced = {"inference_steps": 7}
     return [
         Preset("tts-1", options={"inference_steps": 5}, sse=False),

@@ -1,46 +1,55 @@
 """Voices from folders: the stock ones, and the user's own (``VOXCPM_VOICES_DIR``).
 
-A voice is ``<id>.toml`` with its name and settings, and for engines that clone a reference clip
-``<id>.flac`` beside it.
+A voice is ``<id>.toml`` with its name and settings, and for engines that clone a reference clip,
+``<id>.flac`` in the same folder.
 """
 
 from __future__ import annotations
 
+import logging
 import tomllib
 from pathlib import Path
 
 from voxcpm_openai import PluginError, Settings, Voice, hookimpl
 
-STOCK = Path(__file__).parent.parent / "voices"
-"""In a checkout and in the wheel alike, ``voices/`` lies beside ``plugins/``."""
+logger = logging.getLogger(__name__)
 
-TEXTS = ("name", "transcript", "description", "language", "licence", "provenance")
+STOCK = Path(__file__).parent.parent / "voices"
+"""In a checkout and in the wheel, ``voices/`` and ``plugins/`` have the same parent."""
+
+TEXTS = ("name", "transcript", "description", "language", "license", "provenance")
+OLD_NAMES = {"licence": "license"}
+"""Keys that are still read, with a warning."""
 
 
 @hookimpl
 def register_voices() -> list[Voice]:
-    """Give the stock voices."""
+    """Return the stock voices."""
     return read_folder(STOCK)
 
 
-# A user's voice wins over every plugin's: tried first, folded last.
+# A user's voice replaces every plugin's: pluggy lists it first, and the last item is kept.
 @hookimpl(specname="register_voices", tryfirst=True)
 def register_users_voices(settings: Settings) -> list[Voice]:
-    """Give the voices of the user's folder."""
+    """Return the voices of the user's folder."""
     return [] if settings.voices_dir is None else read_folder(settings.voices_dir)
 
 
 def read_folder(folder: Path) -> list[Voice]:
-    """Read every ``*.toml`` in a folder as a voice.  Raises PluginError, naming file and fault."""
+    """Read every ``*.toml`` in a folder as a voice.  Raises PluginError with file and reason."""
     return [read_voice(path) for path in sorted(folder.glob("*.toml"))]
 
 
 def read_voice(path: Path) -> Voice:
-    """Read one voice; its id is the file's stem, its clip the ``.flac`` beside it."""
+    """Read one voice: its id is the stem of the file, its clip the ``.flac`` of the same name."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise PluginError(f"{path}: {error}") from error
+    for old, new in OLD_NAMES.items():
+        if old in table:
+            logger.warning("%s: the key %r is now called %r", path, old, new)
+            table.setdefault(new, table.pop(old))
     options = table.pop("options", {})
     if unknown := sorted(set(table) - set(TEXTS)):
         raise PluginError(

@@ -11,49 +11,67 @@ from typing import TYPE_CHECKING
 from voxcpm_openai import Engine, EngineSpec, Preset, Segment, Settings, Utterance, Voice, hookimpl
 
 if TYPE_CHECKING:
-    from voxcpm_openai.runtime.graphs import Capture
+    from voxcpm_openai.runtime.device.cuda_graphs import Capture
     from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 
 NAME = "voxcpm"
 PACKAGES = ("torch", "safetensors", "tokenizers", "huggingface_hub")
 
 SLOTS = {"cpu": 8, "cuda": 64}
-"""Rows of a batch; a GPU has more where more streams may come, fewer where memory is short."""
+"""Slots; a GPU gets more for a larger `max_streams`, and fewer if its memory is short."""
 LENGTH = 1024
-"""Positions of a row: a voice's clip, the longest segment, and more speech than it can take."""
+"""Positions of a slot: enough for a voice's clip, the longest segment and its speech."""
 CAPTURE_SECONDS = 30.0
-"""How long the start captures CUDA graphs; the others are captured when they are first used."""
+"""How long CUDA graphs are captured at the start; others are captured at first use."""
 MAX_WAITING = 512
-"""Listeners who may wait for a row."""
+"""The most listeners that wait for a slot."""
 MAX_WAIT = 30.0
-"""Seconds; who would wait longer is told to come back."""
+"""Seconds; a request that would wait longer is refused as overloaded."""
 
 
 @hookimpl
 def register_engines() -> list[EngineSpec]:
-    """Give the batched engine."""
-    return [EngineSpec(NAME, start, available)]
+    """Offer the batched engine."""
+    from voxcpm_openai.runtime.settings import VoxcpmSettings
+
+    return [
+        EngineSpec(
+            NAME,
+            start,
+            unavailable_reason,
+            priority=100,
+            settings=VoxcpmSettings,
+            install_hint=(
+                "clones voices in English and Chinese; VoxCPM2, VOXCPM_MODEL=openbmb/VoxCPM2, in "
+                "many languages, also from a description, with `instructions`, at 48 kHz and from "
+                "clips without a transcript, for about twice the work: pip install "
+                "'voxcpm-openai[voxcpm]', voxcpm-openai pull, VOXCPM_ENGINE=voxcpm"
+            ),
+        )
+    ]
 
 
 @hookimpl
 def register_presets() -> list[Preset]:
-    """Give the model id that names this engine."""
+    """Offer the model id that names this engine."""
     return [Preset(NAME, engine=NAME, options={"inference_steps": 10})]
 
 
-def available(settings: Settings) -> str | None:
-    """Return None, or what is missing: packages, weights, or for ``auto`` a GPU."""
+def unavailable_reason(settings: Settings) -> str | None:
+    """Return what is missing (packages, weights, or for ``auto`` a GPU), or None."""
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         return (
             f"the packages {', '.join(missing)} are missing; install them with "
             "pip install 'voxcpm-openai[voxcpm]'."
         )
-    from voxcpm_openai.runtime import weights
+    from voxcpm_openai.runtime.errors import HubError
+    from voxcpm_openai.runtime.loading import hub
+    from voxcpm_openai.runtime.settings import VoxcpmSettings
 
     try:
-        weights.find(settings.model)
-    except weights.WeightsError as error:
+        hub.find(settings.of(VoxcpmSettings).model)
+    except HubError as error:
         return str(error)
     # Looked for on disk: asking CUDA would mean importing torch, and waking the device.
     gpu = any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dxg").exists()
@@ -63,41 +81,43 @@ def available(settings: Settings) -> str | None:
 
 
 def start(settings: Settings) -> Engine:
-    """Load the checkpoint, make the slots, and speak a word."""
-    from voxcpm_openai.runtime.aside import aside
+    """Load the checkpoint, allocate the slots, and synthesize a word."""
+    from voxcpm_openai.runtime.threads import run_in_fresh_thread
 
-    return aside(lambda: _started(settings))
+    return run_in_fresh_thread(lambda: _started(settings))
 
 
 def _started(settings: Settings) -> Engine:
     import torch
 
-    from voxcpm_openai.runtime import weights
-    from voxcpm_openai.runtime.engine import BatchedEngine
-    from voxcpm_openai.runtime.loader import load_model
+    from voxcpm_openai.runtime.device.loader import load_model
+    from voxcpm_openai.runtime.device.runner import ModelRunner
+    from voxcpm_openai.runtime.device.voice_cache import VoiceCache
+    from voxcpm_openai.runtime.engine.engine import BatchedEngine
+    from voxcpm_openai.runtime.loading import hub
     from voxcpm_openai.runtime.model.voxcpm2 import VoxCPM2
-    from voxcpm_openai.runtime.prompts import Prompts
-    from voxcpm_openai.runtime.runner import ModelRunner
+    from voxcpm_openai.runtime.settings import VoxcpmSettings
 
-    device = settings.device
+    own = settings.of(VoxcpmSettings)
+    device = own.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    dtype = settings.dtype
+    dtype = own.dtype
     if dtype == "auto":
         dtype = "bfloat16" if device != "cpu" or _cpu_multiplies_bfloat16() else "float32"
     torch.set_num_threads(settings.threads or os.cpu_count() or 1)
-    folder = weights.find(settings.model)
-    model = load_model(folder, device, dtype, settings.kernels)
+    folder = hub.find(own.model)
+    model = load_model(folder, device, dtype, own.kernels)
     length = min(LENGTH, model.config.max_length)
-    slots, capture = _batch(model, length, settings)
+    slots, capture = _batch(model, length, settings.max_streams, own.cuda_graphs)
     runner = ModelRunner(
         model,
-        Prompts(model, f"{folder.resolve()} {dtype}", settings.cache_folder / "prompts"),
+        VoiceCache(model, f"{folder.resolve()} {dtype}", settings.cache_folder / "prompts"),
         slots=slots,
         length=length,
         capture=capture,
     )
-    if settings.cuda_graphs:
+    if own.cuda_graphs:
         runner.capture(CAPTURE_SECONDS)
     second = isinstance(model, VoxCPM2)
     engine = BatchedEngine(
@@ -105,30 +125,33 @@ def _started(settings: Settings) -> Engine:
         rows_per_step=slots,
         max_waiting=MAX_WAITING,
         max_wait=MAX_WAIT,
-        honours=frozenset({"seed", "cfg_value", "inference_steps"})
+        params=frozenset({"seed", "cfg_value", "inference_steps"})
         | ({"instructions"} if second else set()),
         languages=() if second else ("zh", "en"),
         needs_transcript=not second,
-        designs=second,
+        voice_design=second,
     )
-    with closing(engine.speak(Utterance((Segment("Hi."),), Voice("", "")))) as stream:
+    with closing(engine.synthesize(Utterance((Segment("Hi."),), Voice("", "")))) as stream:
         next(stream)
     return engine
 
 
-def _batch(model: VoxCPM, length: int, settings: Settings) -> tuple[int, Capture | None]:
-    """Return how many rows of so many positions there are, and how a GPU steps them."""
-    from voxcpm_openai.runtime import graphs, memory
+def _batch(
+    model: VoxCPM, length: int, max_streams: int, cuda_graphs: bool
+) -> tuple[int, Capture | None]:
+    """Return the number of slots of ``length`` positions, and how a GPU runs their steps."""
+    from voxcpm_openai.runtime.device import memory
+    from voxcpm_openai.runtime.device.cuda_graphs import CudaCapture, enforce_eager
 
     slots = SLOTS[model.device.type]
     if model.device.type != "cuda":
         return slots, None
-    slots = memory.slots_that_fit(model, length, max(slots, settings.max_streams))
-    return slots, graphs.CudaCapture(model.device) if settings.cuda_graphs else graphs.eagerly
+    slots = memory.slots_that_fit(model, length, max(slots, max_streams))
+    return slots, CudaCapture(model.device) if cuda_graphs else enforce_eager
 
 
 def _cpu_multiplies_bfloat16() -> bool:
-    """Whether the processor has instructions for it; without them float32 is the faster."""
+    """Return whether the CPU has bfloat16 instructions; without them float32 is faster."""
     try:
         cpu = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:  # not Linux

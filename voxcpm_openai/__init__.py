@@ -1,15 +1,21 @@
-"""A text-to-speech server in the place of OpenAI's; this is all that a plugin may import."""
+"""A self-hosted, drop-in replacement for OpenAI's text-to-speech API.
+
+``__all__`` is the public API: what plugins may import.
+"""
 
 import importlib
 from typing import TYPE_CHECKING
 
 from voxcpm_openai.contracts import (
+    AudioEncoder,
     AudioFormat,
     AudioStream,
+    Capabilities,
     Chunk,
-    Encoder,
     Engine,
     EngineSpec,
+    EngineState,
+    EngineStatus,
     Options,
     Preset,
     Samples,
@@ -28,26 +34,34 @@ from voxcpm_openai.errors import (
     RequestError,
     Unavailable,
 )
-from voxcpm_openai.turns import Ticket, Turns
+from voxcpm_openai.gate import DeadlineGate, Ticket
+from voxcpm_openai.generator_stream import GeneratorStream
+from voxcpm_openai.playout import PlayoutClock
 
 if TYPE_CHECKING:
     from voxcpm_openai.audio import Resampler, Tempo
     from voxcpm_openai.hookspecs import hookimpl
-    from voxcpm_openai.settings import Settings
+    from voxcpm_openai.settings import Settings, plugin_settings, setting
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AudioEncoder",
     "AudioFormat",
     "AudioStream",
+    "Capabilities",
     "Chunk",
-    "Encoder",
+    "DeadlineGate",
     "Engine",
     "EngineFailed",
     "EngineSpec",
+    "EngineState",
+    "EngineStatus",
+    "GeneratorStream",
     "InvalidRequest",
     "Options",
     "Overloaded",
+    "PlayoutClock",
     "PluginError",
     "Preset",
     "RequestError",
@@ -59,21 +73,23 @@ __all__ = [
     "Ticket",
     "Transcriber",
     "TranscriberSpec",
-    "Turns",
     "Unavailable",
     "Usage",
     "Utterance",
     "Voice",
     "__version__",
     "hookimpl",
+    "plugin_settings",
+    "setting",
 ]
 
-_LATE = {"Resampler": "audio", "Settings": "settings", "Tempo": "audio", "hookimpl": "hookspecs"}
+_LATE = dict.fromkeys(("Settings", "plugin_settings", "setting"), "settings")
+_LATE |= {"Resampler": "audio", "Tempo": "audio", "hookimpl": "hookspecs"}
 
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:
-        """Import what needs more than numpy at its first use: the runtime does without it."""
+        """Import at first use what needs more than numpy: the runtime works without it."""
         if name not in _LATE:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         found = getattr(importlib.import_module(f"{__name__}.{_LATE[name]}"), name)

@@ -1,27 +1,41 @@
-"""Stateful changes of sound, chunk by chunk: another rate, another tempo.
+"""Streaming audio transforms, sample rate and tempo, the duration of a file, and a clip.
 
-Both give the same samples however the input is cut.
+The transforms' output does not depend on how the input is divided into chunks.
 """
 
 from __future__ import annotations
 
+import io
 import itertools
 import math
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import av.error
 import numpy as np
+import soundfile
 import soxr
 
 from voxcpm_openai.contracts import Samples
+from voxcpm_openai.errors import InvalidRequest
 
 _SLOWEST_STAGE = 0.5
-"""ffmpeg's atempo takes factors of 0.5 and more; slower ones are made in two stages."""
+"""The lowest factor of ffmpeg's atempo; lower ones take two stages."""
+
+
+def duration(content: bytes) -> float:
+    """Return how long an audio file plays, in seconds; 0.0 if it cannot be decoded."""
+    try:
+        with av.open(io.BytesIO(content), "r") as container:
+            frames = container.decode(container.streams.audio[0])
+            return sum((frame.samples / frame.sample_rate for frame in frames), 0.0)
+    except (av.error.FFmpegError, IndexError):  # no audio, or no audio stream
+        return 0.0
 
 
 class Resampler:
-    """Changes the sample rate (soxr, high quality).  Equal rates pass through untouched."""
+    """Changes the sample rate (soxr, high quality).  Equal rates leave the samples unchanged."""
 
     def __init__(self, rate_in: int, rate_out: int) -> None:
         """``rate_in`` and ``rate_out`` in Hz."""
@@ -32,14 +46,14 @@ class Resampler:
         )
 
     def feed(self, samples: Samples) -> Samples:
-        """Take samples at ``rate_in``; return those that are ready at ``rate_out``."""
+        """Take samples at ``rate_in``; return the samples that are ready, at ``rate_out``."""
         if self._stream is None:
             return samples
         out: Samples = self._stream.resample_chunk(samples)
         return out
 
     def finish(self) -> Samples:
-        """Return what is left."""
+        """Return the remaining samples."""
         empty = np.zeros(0, np.float32)
         if self._stream is None:
             return empty
@@ -48,12 +62,12 @@ class Resampler:
 
 
 class Tempo:
-    """Makes speech faster or slower and keeps its pitch (WSOLA: ffmpeg's ``atempo``)."""
+    """Changes the tempo of speech and keeps its pitch (WSOLA: ffmpeg's ``atempo``)."""
 
     def __init__(self, rate: int, factor: float) -> None:
         """``rate`` in Hz; ``factor`` 0.25 to 100: 2.0 makes it twice as fast."""
         self._rate = rate
-        self._taken = 0
+        self._samples_in = 0
         self._graph: av.filter.Graph | None = None
         if math.isclose(factor, 1.0):
             return
@@ -70,7 +84,7 @@ class Tempo:
         self._graph = graph
 
     def feed(self, samples: Samples) -> Samples:
-        """Take samples; return those that are ready."""
+        """Take samples; return the samples that are ready."""
         if self._graph is None or not len(samples):
             return samples
         frame = av.AudioFrame.from_ndarray(
@@ -80,14 +94,14 @@ class Tempo:
         )
         frame.sample_rate = self._rate
         frame.time_base = Fraction(1, self._rate)
-        frame.pts = self._taken
-        self._taken += len(samples)
+        frame.pts = self._samples_in
+        self._samples_in += len(samples)
         self._source.push(frame)
         return self._pull()
 
     def finish(self) -> Samples:
-        """Return what is left."""
-        if self._graph is None or not self._taken:
+        """Return the remaining samples."""
+        if self._graph is None or not self._samples_in:
             return np.zeros(0, np.float32)
         self._source.push(None)
         return self._pull()
@@ -101,3 +115,16 @@ class Tempo:
                 return np.concatenate(ready)
             assert isinstance(frame, av.AudioFrame)
             ready.append(frame.to_ndarray().ravel().astype(np.float32, copy=False))
+
+
+def read_clip(path: Path, rate: int) -> Samples:
+    """Return a voice's clip as mono samples at ``rate`` Hz, or raise InvalidRequest."""
+    try:
+        audio, rate_in = soundfile.read(path, dtype="float32", always_2d=True)  # (n, channels)
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise InvalidRequest(f"The voice's clip cannot be read: {error}.", param="voice") from error
+    mono: Samples = np.ascontiguousarray(audio.mean(axis=1), np.float32)  # (n,)
+    if not len(mono):
+        raise InvalidRequest("The voice's clip is empty.", param="voice")
+    resampler = Resampler(rate_in, rate)
+    return np.concatenate([resampler.feed(mono), resampler.finish()])

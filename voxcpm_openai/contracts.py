@@ -1,4 +1,4 @@
-"""The nouns of the server and the protocols that plugins fulfil.
+"""The nouns of the server, and the base classes and protocols that plugins implement.
 
 Samples are mono float32 arrays of shape ``(n,)``, nominally within [-1, 1]; rates are in Hz,
 durations in seconds.  All values are frozen; only encoders, engines and streams hold state.
@@ -6,10 +6,11 @@ durations in seconds.  All values are frozen; only encoders, engines and streams
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -26,12 +27,12 @@ Options = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """Someone who can speak: settings for engines, a reference clip, or both.
+    """A voice: settings for engines, a reference clip, or both.
 
-    ``options`` maps an engine's name to that engine's own settings of this voice;
-    ``audio`` is a reference clip for engines that clone, ``transcript`` its exact words.
-    ``owner`` is None for voices that everybody may use.  ``created_at`` is the Unix time at which
-    somebody added it, None for what a plugin gives.
+    ``options`` maps an engine's name to that engine's own settings of this voice.  ``audio`` is a
+    reference clip for engines that clone, ``transcript`` its exact words.  ``owner`` is the id of
+    the API key that added the voice, or None if everybody may use it.  ``created_at`` is the Unix
+    time at which it was added, or None for a voice of a plugin.
     """
 
     id: str
@@ -40,7 +41,7 @@ class Voice:
     transcript: str | None = None
     description: str = ""
     language: str = ""
-    licence: str = ""
+    license: str = ""
     provenance: str = ""
     owner: str | None = None
     created_at: int | None = None
@@ -49,10 +50,10 @@ class Voice:
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A model id that clients may ask for.
+    """A model id that clients may name.
 
     ``engine`` None means that any engine serves it; ``options`` are the engine options that it
-    stands for; ``sse`` False means that ``stream_format: "sse"`` is ignored, as OpenAI does for
+    stands for.  ``sse`` False means that ``stream_format: "sse"`` is ignored, as OpenAI does for
     ``tts-1`` and ``tts-1-hd``.
     """
 
@@ -62,39 +63,40 @@ class Preset:
     sse: bool = True
 
 
-class Encoder(Protocol):
-    """Turns the samples of one stream into bytes, chunk by chunk.
+class AudioEncoder(Protocol):
+    """Encodes the samples of one stream, chunk by chunk.
 
-    Made by ``AudioFormat.open``.  Whole and chunked input must decode to the same samples.
+    Made by ``AudioFormat.open``.  The output must not depend on how the samples are cut.
     """
 
     def feed(self, samples: Samples) -> bytes:
         """Take samples; return the bytes that are ready, possibly none."""
 
     def finish(self) -> bytes:
-        """Return what is left.  Called once, after the last ``feed``."""
+        """Return the remaining bytes.  Called once, after the last ``feed``."""
 
     def close(self) -> None:
-        """Free everything, finished or not.  May be called twice."""
+        """Free all resources, whether finished or not.  May be called twice."""
 
 
 @dataclass(frozen=True, slots=True)
 class AudioFormat:
     """An output format: its name on the wire, its media type and how to make an encoder.
 
-    ``rate(engine_rate, asked)`` decides the sample rate that goes out; ``asked`` is None or the
-    request's ``sample_rate``.  An answer other than ``asked`` means that the wish is ignored.
+    ``open(rate)`` returns an encoder for samples at ``rate`` Hz.  ``rate(engine_rate, requested)``
+    returns the output rate; ``requested`` is the request's ``sample_rate`` or None.  A result
+    other than ``requested`` means that the request's wish is ignored.
     """
 
     name: str
     content_type: str
-    open: Callable[[int], Encoder]
+    open: Callable[[int], AudioEncoder]
     rate: Callable[[int, int | None], int]
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A piece of text spoken in one breath, and the pause after it, in seconds."""
+    """A part of the text that is synthesized at once, and the pause after it in seconds."""
 
     text: str
     pause: float = 0.0
@@ -102,10 +104,12 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """All that an engine needs to speak: every name and number already decided.
+    """What an engine is asked to synthesize; every name and number is already resolved.
 
-    ``speed`` lies within the engine's ``native_speed``; ``options`` holds only what the engine
-    honours; ``instructions`` is None where the engine would ignore it.
+    ``speed`` lies within ``Capabilities.native_speed``; ``options`` holds only fields that
+    ``Capabilities.params`` names; ``seed`` and ``instructions`` are None unless it names them.
+    ``tempo`` is the factor by which the server speeds up the engine's audio: the listener plays
+    ``tempo`` seconds of it in a second (see ``PlayoutClock``).
     """
 
     segments: tuple[Segment, ...]
@@ -114,14 +118,15 @@ class Utterance:
     speed: float = 1.0
     seed: int | None = None
     instructions: str | None = None
+    tempo: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of sound and the index of the segment that it belongs to."""
+    """Some samples, and the index of the segment that they belong to."""
 
     samples: Samples
-    segment: int
+    segment: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,104 +138,144 @@ class Usage:
 
 
 class AudioStream(Protocol):
-    """The sound of one utterance, as it is made."""
+    """The audio of one utterance, an iterator of chunks.  ``GeneratorStream`` implements it."""
 
     @property
     def usage(self) -> Usage:
-        """What was spent so far; final after the last chunk."""
+        """The tokens used so far; final after the last chunk."""
 
     def __iter__(self) -> Self:
         """Return itself."""
 
     def __next__(self) -> Chunk:
-        """Wait for the next chunk.  Raises StopIteration at the end, or after ``close``."""
+        """Wait for the next chunk.  Raise StopIteration at the end, and after ``close``."""
 
     def close(self) -> None:
-        """Cancel the work.  Any thread may call it, twice too; it wakes a waiting ``next()``."""
+        """Cancel the work and wake a waiting ``next()``.  Any thread may call it, also twice."""
 
 
-class Engine(Protocol):
-    """Something that speaks.  ``speak`` is called from many threads at once.
+PARAMS = frozenset({"seed", "instructions", "language", "cfg_value", "inference_steps"})
+"""The request fields of the server's wire that an engine may act on."""
+SERVER_FIELDS = frozenset(
+    {"model", "input", "voice", "response_format", "speed", "stream_format", "sample_rate"}
+)
+"""The request fields that the server acts on itself."""
 
-    ``honours`` names the request fields that change the sound (of ``seed``, ``instructions``,
-    ``language``, ``cfg_value``, ``inference_steps``); others are reported as ignored.
-    ``clones``: whether a voice may be a clip alone; ``needs_transcript``: whether it then needs the
-    clip's words, too; ``designs``: whether a description alone makes a voice.  ``native_speed``:
-    the range of speeds that it makes by itself; the rest is done by time stretching.
-    ``languages``: the ISO 639-1 codes that it speaks; letters of other scripts are refused; empty
-    means all.
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an engine can do.  Only ``sample_rate`` has no default; checked when the engine starts.
+
+    - ``sample_rate``: of the chunks, in Hz, 8000 to 192000.
+    - ``languages``: ISO 639-1 codes; text in scripts of other languages is refused.  Empty: all.
+    - ``params``: the request fields that change the sound.  A name that is not in ``PARAMS`` is a
+      request field of the engine's own, which is passed unchecked in ``Utterance.options`` (raise
+      InvalidRequest for a wrong value).  Other fields are reported to the client as ignored.
+    - ``cloning``: it can speak with a voice known by a clip alone; ``needs_transcript``: only if
+      the clip's transcript is known, too.
+    - ``voice_design``: it can make a voice from a description.
+    - ``native_speed``: the slowest and the fastest speed that it makes itself; other speeds are
+      made from its output by time stretching.
+    - ``default_speaker``: it speaks voices that have no options for it with a voice of its own;
+      if not, such a voice is a 400 ``cannot_clone`` (unless the engine clones).
     """
 
-    @property
-    def sample_rate(self) -> int:
-        """The rate of the chunks, in Hz."""
+    sample_rate: int
+    languages: tuple[str, ...] = ()
+    params: Collection[str] = ()
+    cloning: bool = False
+    needs_transcript: bool = False
+    voice_design: bool = False
+    native_speed: tuple[float, float] = (1.0, 1.0)
+    default_speaker: bool = True
 
-    @property
-    def honours(self) -> frozenset[str]:
-        """The names of the request fields that the engine acts on."""
 
-    @property
-    def clones(self) -> bool:
-        """Whether it can speak with a voice known only by a clip."""
+EngineState = Literal["ready", "failed", "stopped"]
 
-    @property
-    def needs_transcript(self) -> bool:
-        """Whether a clip is of use only with its words."""
 
-    @property
-    def designs(self) -> bool:
-        """Whether it draws a voice after a description."""
+@dataclass(frozen=True, slots=True)
+class EngineStatus:
+    """The state of an engine, with the same keys for all engines.
 
-    @property
-    def native_speed(self) -> tuple[float, float]:
-        """The slowest and the fastest speed that it makes by itself."""
+    ``streams`` are open; ``running`` and ``waiting`` count what is worked on now and what waits
+    for its turn (streams, or segments for engines that schedule these); ``completed``, ``failed``
+    and ``cancelled`` count what has ended since the start (0 if the engine does not count).
+    ``details`` are the engine's own, as JSON values.
+    """
 
-    @property
-    def languages(self) -> tuple[str, ...]:
-        """ISO 639-1 codes; empty for all."""
+    state: EngineState = "ready"
+    streams: int = 0
+    running: int = 0
+    waiting: int = 0
+    completed: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    details: Mapping[str, object] = field(default_factory=dict)
 
-    def speak(self, utterance: Utterance) -> AudioStream:
-        """Begin to speak.  Raises RequestError for what it cannot say."""
 
-    def status(self) -> Mapping[str, object]:
-        """Return a look inside, as JSON values: at least what runs and what waits."""
+class Engine(ABC):
+    """A speech synthesizer.  Subclasses set ``capabilities`` and implement ``synthesize``.
 
-    def stop(self) -> None:
-        """Free everything; streams still open end with an error."""
+    ``name`` is the ``EngineSpec``'s; the server sets it once the engine has started.
+    """
+
+    capabilities: Capabilities
+    name: str = ""
+
+    @abstractmethod
+    def synthesize(self, utterance: Utterance) -> AudioStream:
+        """Start to synthesize and return the stream.  Called from many threads at once.
+
+        Raise InvalidRequest for what the engine cannot say and Overloaded when it is busy.
+        """
+
+    def status(self) -> EngineStatus:
+        """Return the state of the engine."""
+        return EngineStatus()
+
+    def stop(self) -> None:  # noqa: B027  (an engine may have nothing to free)
+        """Free all resources.  Called once; streams that are still open must end."""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineSpec:
-    """An engine that could be started.
+    """An engine that a plugin offers.
 
-    ``start(settings)`` loads and warms it and may take minutes.  ``available(settings)`` says None,
-    or in one sentence why it cannot run here and how to change that; it must be quick and import
-    nothing heavy.
+    - ``start(settings)`` loads and warms up the engine; it may take minutes.
+    - ``unavailable_reason(settings)`` returns None, or one sentence that says why the engine
+      cannot run here and how to change that.  It must be quick and import nothing heavy.
+    - ``priority``: ``VOXCPM_ENGINE=auto`` runs the available engine of the highest priority.
+    - ``settings``: the plugin's own settings, a class made by ``plugin_settings``.
+    - ``install_hint``: what to install or set to run this engine, and what it is good for; shown
+      where a request needs an engine that can do more than the running one.
     """
 
     name: str
     start: Callable[[Settings], Engine]
-    available: Callable[[Settings], str | None]
+    unavailable_reason: Callable[[Settings], str | None] = lambda _settings: None
+    priority: int = 0
+    settings: type | None = None
+    install_hint: str = ""
 
 
 class Transcriber(Protocol):
-    """Something that writes down what it hears.  ``transcribe`` is called from many threads."""
+    """Speech recognition.  ``transcribe`` is called from many threads."""
 
     def transcribe(self, samples: Samples, rate: int, language: str) -> str:
-        """Return the words of a clip at ``rate`` Hz, with their punctuation; empty for none.
+        """Return the words of a clip at ``rate`` Hz, with punctuation; empty if there are none.
 
-        ``language`` is an ISO 639-1 code, or empty where nobody knows it.
+        ``language`` is an ISO 639-1 code, or empty if it is unknown.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class TranscriberSpec:
-    """A transcriber that could be started, for clips that come without their words.
+    """A transcriber that a plugin offers, for clips that are added without a transcript.
 
-    ``start(settings)`` loads it and may take a while; ``available(settings)`` says None, or in one
-    sentence why it cannot run here and how to change that; it must be quick.
+    The fields mean the same as those of ``EngineSpec``.
     """
 
     name: str
     start: Callable[[Settings], Transcriber]
-    available: Callable[[Settings], str | None]
+    unavailable_reason: Callable[[Settings], str | None] = lambda _settings: None
+    settings: type | None = None

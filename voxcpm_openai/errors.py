@@ -1,4 +1,4 @@
-"""Everything that can go wrong, as one tree of exceptions.
+"""The exceptions of this package, as one tree.
 
     VoxcpmError
     ├── StartError                 stops the start; never reaches a client
@@ -8,18 +8,20 @@
         ├── InvalidRequest         400
         │   └── CannotClone        400 cannot_clone
         ├── Unauthorized           401
-        ├── UnknownModel           404 model_not_found
-        ├── UnknownVoice           404 voice_not_found
-        ├── UnknownConsent         404 consent_not_found
-        ├── ClientLeft             499 (for the log: nobody reads the answer)
-        ├── Unwritable             500 data_dir_unwritable
+        ├── NotFound               404
+        │   ├── UnknownModel       model_not_found
+        │   ├── UnknownVoice       voice_not_found
+        │   └── UnknownConsent     consent_not_found
+        ├── ClientLeft             499 (for the log; the client is gone)
+        ├── StorageUnwritable      500 data_dir_unwritable
+        ├── SynthesisFailed        500 synthesis_failed
         └── Unavailable            503, with Retry-After
             ├── Overloaded         overloaded
             ├── EngineLoading      engine_loading
             ├── EngineFailed       engine_failed
             └── Draining           draining
 
-Raise them anywhere; ``web/errors.py`` alone turns them into HTTP.  The fields are those of
+Any module may raise them; only ``web/errors.py`` turns them into HTTP.  The fields are those of
 OpenAI's error object: ``{"error": {"message", "type", "param", "code"}}``.
 """
 
@@ -29,11 +31,11 @@ from typing import ClassVar
 
 
 class VoxcpmError(Exception):
-    """The root of all that this package raises on purpose."""
+    """The base class of all exceptions of this package."""
 
 
 class StartError(VoxcpmError):
-    """The server cannot start; the message says what to change."""
+    """The server cannot start.  The message says what to change."""
 
 
 class SettingsError(StartError):
@@ -41,14 +43,14 @@ class SettingsError(StartError):
 
 
 class PluginError(StartError):
-    """A plugin cannot be imported, or one of its hooks fails or returns the wrong thing."""
+    """A plugin cannot be imported, one of its hooks fails, or its engine breaks the contract."""
 
 
 class RequestError(VoxcpmError):
-    """A request that gets an error answer.
+    """An error that is sent to the client.
 
-    ``message`` is written for the person who reads it and says what would have been right.
-    ``param`` names the offending field of the request, if one is to blame.
+    ``message`` is for people and says what would have been correct.  ``param`` names the wrong
+    field of the request, if there is one.
     """
 
     status: ClassVar[int] = 500
@@ -64,19 +66,19 @@ class RequestError(VoxcpmError):
 
     @property
     def headers(self) -> dict[str, str]:
-        """Extra headers of the answer."""
+        """Additional headers of the response."""
         return {}
 
 
 class InvalidRequest(RequestError):
-    """A field is missing, malformed or out of range (validation is 400, never 422)."""
+    """A field is missing, malformed or out of range (400, never 422)."""
 
     status = 400
     type = "invalid_request_error"
 
 
 class CannotClone(InvalidRequest):
-    """The voice is known by a clip or a description alone, and the running engine cannot use it."""
+    """The running engine cannot speak with the voice."""
 
     code = "cannot_clone"
 
@@ -92,56 +94,58 @@ class Unauthorized(RequestError):
 
     @property
     def headers(self) -> dict[str, str]:
-        """RFC 9110, 11.6.1: a 401 names the scheme that it wants."""
+        """The authentication scheme that is required (RFC 9110, 11.6.1)."""
         return {"WWW-Authenticate": "Bearer"}
 
 
-class UnknownModel(RequestError):
-    """The model id is not one that the running engine serves."""
+class NotFound(RequestError):
+    """Something that a request names does not exist, or belongs to another key."""
 
     status = 404
     type = "invalid_request_error"
-    code = "model_not_found"
+    kind: ClassVar[str]
 
     def __init__(self, message: str) -> None:
-        super().__init__(message, param="model")
+        super().__init__(message, param=self.kind, code=f"{self.kind}_not_found")
 
 
-class UnknownVoice(RequestError):
-    """``/v1/voices/{id}`` for an id that does not exist (a speech request gets a 400 instead)."""
+class UnknownModel(NotFound):
+    """The running engine does not serve the model id."""
 
-    status = 404
-    type = "invalid_request_error"
-    code = "voice_not_found"
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, param="voice")
+    kind = "model"
 
 
-class UnknownConsent(RequestError):
-    """There is no such consent, or it is another key's."""
+class UnknownVoice(NotFound):
+    """``/v1/voices/{id}`` does not exist (in a speech request this is a 400)."""
 
-    status = 404
-    type = "invalid_request_error"
-    code = "consent_not_found"
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, param="consent")
+    kind = "voice"
 
 
-class Unwritable(RequestError):
-    """The folder of the added voices cannot be written; only the operator can change that."""
+class UnknownConsent(NotFound):
+    """The consent does not exist."""
+
+    kind = "consent"
+
+
+class StorageUnwritable(RequestError):
+    """The data folder cannot be written.  Only the operator can change that."""
 
     code = "data_dir_unwritable"
 
     @property
     def headers(self) -> dict[str, str]:
-        """A retry cannot help; OpenAI's SDKs obey this."""
+        """``x-should-retry: false``, which OpenAI's SDKs obey: a retry cannot help."""
         return {"x-should-retry": "false"}
 
 
+class SynthesisFailed(RequestError):
+    """The engine raised an unexpected error, or its stream broke the contract."""
+
+    code = "synthesis_failed"
+
+
 class ClientLeft(RequestError):
-    """The client hung up before its first byte.  499 is nginx's number for it."""
+    """The client disconnected before the first byte.  499 is nginx's status for it."""
 
     status = 499
     type = "invalid_request_error"
@@ -152,22 +156,23 @@ class ClientLeft(RequestError):
 
 
 class Unavailable(RequestError):
-    """The server cannot answer now.  ``retry_after``: whole seconds, at least 1.
+    """The server cannot process the request now.
 
-    503 and not 429, so that a proxy may pass the request on to the next host.
-    ``hopeless`` adds ``x-should-retry: false``, which OpenAI's SDKs obey.
+    503 and not 429, so that a proxy may try the next host.  ``hopeless`` adds
+    ``x-should-retry: false``, which OpenAI's SDKs obey.
     """
 
     status = 503
     hopeless: ClassVar[bool] = False
 
     def __init__(self, message: str, *, retry_after: int = 1) -> None:
+        """``retry_after``: whole seconds, at least 1."""
         super().__init__(message)
         self.retry_after = max(1, retry_after)
 
     @property
     def headers(self) -> dict[str, str]:
-        """When to come back, and whether it is worth it."""
+        """When to retry, and whether a retry can help."""
         headers = {"Retry-After": str(self.retry_after)}
         if self.hopeless:
             headers["x-should-retry"] = "false"
@@ -175,7 +180,7 @@ class Unavailable(RequestError):
 
 
 class Overloaded(Unavailable):
-    """As many streams run as this worker may carry."""
+    """The worker, or its engine, is at capacity."""
 
     code = "overloaded"
 
@@ -187,13 +192,13 @@ class EngineLoading(Unavailable):
 
 
 class EngineFailed(Unavailable):
-    """The engine did not start, or broke; only a restart helps."""
+    """The engine did not start, or failed later; only a restart helps."""
 
     code = "engine_failed"
     hopeless = True
 
 
 class Draining(Unavailable):
-    """The worker is stopping and takes no new work."""
+    """The worker is stopping and accepts no new requests."""
 
     code = "draining"

@@ -12,11 +12,11 @@ from voxcpm_openai.registry import choose_engine, load_registry
 from voxcpm_openai.settings import Settings, load_settings
 
 SPARE_THREADS = 16
-"""Threads beyond the streams: probes and listings are answered however many streams run."""
+"""Threads beyond the streams, so that probes and listings are always answered."""
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address can be reached from this machine alone."""
+    """Return whether an address can be reached from this machine only."""
     if host == "localhost" or host.startswith("unix:"):
         return True
     try:
@@ -26,18 +26,18 @@ def is_loopback(host: str) -> bool:
 
 
 def check_open(hosts: list[str], settings: Settings) -> None:
-    """Raise StartError where strangers could use the server: beyond loopback and without keys."""
+    """Raise StartError if the server would listen beyond loopback without API keys."""
     if settings.api_keys or settings.allow_open:
         return
     if beyond := [host for host in hosts if not is_loopback(host)]:
         raise StartError(
-            f"listening on {', '.join(beyond)} would let everybody in. Set VOXCPM_API_KEYS, or "
-            "VOXCPM_ALLOW_OPEN=1 if that is what you want."
+            f"listening on {', '.join(beyond)} would admit anyone. Set VOXCPM_API_KEYS, or "
+            "VOXCPM_ALLOW_OPEN=1 if that is intended."
         )
 
 
 def on_starting(server: Any) -> None:
-    """Find every fault that can be found before a worker is forked, and stop with its message."""
+    """Check the settings, the plugins and the engine before a worker is forked."""
     hosts = [
         address[0] if isinstance(address, tuple) else f"unix:{address}"
         for address in server.cfg.address
@@ -68,12 +68,12 @@ worker_connections = 4 * threads
 _shm = Path("/dev/shm")
 worker_tmp_dir = str(_shm) if _shm.is_dir() else None  # a disk could stall the heartbeat
 preload_app = False  # CUDA does not survive a fork
-timeout = 120  # of a worker that hangs: gthread's main loop beats, however long a stream takes
+timeout = 120  # for a worker that hangs; gthread's main loop beats during long streams, too
 graceful_timeout = _settings.graceful_timeout
-keepalive = 75  # longer than nginx's and most pools' idle times, so that they close first
+keepalive = 75  # longer than the idle times of nginx and most pools, so that these close first
 control_socket_disable = True  # two instances of one user would share the socket's path
 loglevel = _settings.log_level
-accesslog = None  # web/log.py writes one line a request
+accesslog = None  # web/access_log.py writes one line per request
 logconfig_dict = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -1,4 +1,4 @@
-"""Finds the plugins, asks their hooks, and folds the answers by id."""
+"""Finds the plugins, calls their hooks, and merges the results by id."""
 
 from __future__ import annotations
 
@@ -6,31 +6,33 @@ import importlib.util
 import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import pluggy
 
 from voxcpm_openai import hookspecs
+from voxcpm_openai.contract_checks import spec_problems
 from voxcpm_openai.contracts import AudioFormat, EngineSpec, Preset, TranscriberSpec, Voice
 from voxcpm_openai.errors import PluginError, SettingsError, VoxcpmError
-from voxcpm_openai.settings import Settings
+from voxcpm_openai.settings import Settings, read_values, sources, unknown_keys
 
 logger = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 
-AUTO_ENGINES = ("voxcpm", "hibari")
-"""What ``VOXCPM_ENGINE=auto`` tries, best first."""
+_PACKED = Path(__file__).parent / "_stock" / "plugins"
+STOCK = _PACKED if _PACKED.is_dir() else Path(__file__).parents[1] / "plugins"
+"""The folder of the stock plugins: in the wheel, or beside the package in a checkout."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plugin:
-    """A plugin that takes part: its name and where it came from."""
+    """A loaded plugin: its name, and where it came from."""
 
     name: str
     origin: str
@@ -38,7 +40,10 @@ class Plugin:
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """All that the plugins gave, folded by id.  Immutable; made once by ``load_registry``."""
+    """What the plugins offer, merged by id.  Immutable; made once by ``load_registry``.
+
+    ``providers`` maps the spec of an engine or a transcriber to the name of its plugin.
+    """
 
     plugins: tuple[Plugin, ...]
     voices: Mapping[str, Voice]
@@ -46,47 +51,105 @@ class Registry:
     formats: Mapping[str, AudioFormat]
     engines: Mapping[str, EngineSpec]
     transcribers: Mapping[str, TranscriberSpec]
+    providers: Mapping[EngineSpec | TranscriberSpec, str] = field(default_factory=dict)
 
     def presets_for(self, engine: str) -> list[Preset]:
-        """List the presets that the engine of this name can serve, its own after the others."""
+        """List the presets that the engine of this name serves, its own after the others."""
         served = [preset for preset in self.presets.values() if preset.engine in (None, engine)]
         return sorted(served, key=lambda preset: preset.engine is not None)
 
+    def other_engines(self, running: str) -> str:
+        """Return a sentence that names the engines beside the running one, with their hints."""
+        hints = [
+            f"{spec.name} ({spec.install_hint})" if spec.install_hint else spec.name
+            for spec in self.engines.values()
+            if spec.name != running
+        ]
+        return f"Other engines: {'; '.join(hints)}." if hints else ""
+
+    @property
+    def specs(self) -> list[EngineSpec | TranscriberSpec]:
+        """What can be started: all engines and transcribers."""
+        return [*self.engines.values(), *self.transcribers.values()]
+
+    def plugin_settings(self) -> list[type]:
+        """List the settings classes of all engines and transcribers."""
+        return list(dict.fromkeys(spec.settings for spec in self.specs if spec.settings))
+
+    def unavailable_reason(
+        self, spec: EngineSpec | TranscriberSpec, settings: Settings
+    ) -> str | None:
+        """Return why an engine or a transcriber cannot run here, or None.
+
+        Raises PluginError if the plugin fails to say it.
+        """
+        where = f"plugin {self.providers[spec]!r}: unavailable_reason of {spec.name!r}"
+        try:
+            reason = spec.unavailable_reason(settings)
+        except SettingsError as error:  # a wrong setting of its own, which `read_registry` lists
+            return str(error)
+        except (Exception, SystemExit) as error:  # a plugin may fail in any way; it must be named
+            raise PluginError(f"{where} failed: {type(error).__name__}: {error}") from error
+        if reason is not None and not isinstance(reason, str):
+            raise PluginError(f"{where} returned {reason!r}, not a string or None.")
+        return reason
+
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """The engine to run, and why it was chosen: one sentence for the start-up line."""
+class EngineChoice:
+    """The engine to run, its plugin, and why it was chosen: one sentence for the ready line."""
 
     spec: EngineSpec
-    why: str
+    plugin: str
+    reason: str
 
 
 def load_registry(settings: Settings) -> Registry:
-    """Load every plugin that is not disabled and fold what they give.
+    """Load every plugin that is not disabled and merge what they offer.
 
-    Raises PluginError, with the plugin's name and the cause, and SettingsError where the default
-    voice does not exist.
+    Raises PluginError with the plugin's name and the cause, and SettingsError with every problem
+    that ``read_registry`` lists.
     """
-    manager = pluggy.PluginManager(hookspecs.PROJECT)
-    manager.add_hookspecs(hookspecs)
-    registry = Registry(
-        plugins=_load_plugins(manager, settings),
-        voices=_fold(manager, "register_voices", Voice, "id", settings),
-        presets=_fold(manager, "register_presets", Preset, "id", settings),
-        formats=_fold(manager, "register_encoders", AudioFormat, "name", settings),
-        engines=_fold(manager, "register_engines", EngineSpec, "name", settings),
-        transcribers=_fold(manager, "register_transcribers", TranscriberSpec, "name", settings),
-    )
-    if settings.default_voice not in registry.voices:
-        raise SettingsError(
-            f"VOXCPM_DEFAULT_VOICE = {settings.default_voice!r}: there is no such voice; "
-            f"there are {', '.join(registry.voices) or 'none'}."
-        )
+    registry, problems = read_registry(settings)
+    if problems:
+        raise SettingsError("\n".join(problems))
     return registry
 
 
-def choose_engine(registry: Registry, settings: Settings) -> Choice:
-    """Decide which engine runs.  Raises SettingsError, with the reason, where none can."""
+def read_registry(settings: Settings) -> tuple[Registry, list[str]]:
+    """Load the plugins, and list the problems with settings.  Raises PluginError.
+
+    The problems: wrong values of the plugins' own settings, unknown keys, no default voice.
+    """
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    plugins = _load_plugins(manager, settings)
+    engines = _merge(manager, "register_engines", EngineSpec, "name", settings)
+    transcribers = _merge(manager, "register_transcribers", TranscriberSpec, "name", settings)
+    registry = Registry(
+        plugins=plugins,
+        voices=_merge(manager, "register_voices", Voice, "id", settings).items,
+        presets=_merge(manager, "register_presets", Preset, "id", settings).items,
+        formats=_merge(manager, "register_encoders", AudioFormat, "name", settings).items,
+        engines=engines.items,
+        transcribers=transcribers.items,
+        providers=engines.by_item() | transcribers.by_item(),
+    )
+    return registry, _settings_problems(registry, settings)
+
+
+def choose_engine(registry: Registry, settings: Settings) -> EngineChoice:
+    """Decide which engine runs.  Raises SettingsError, with the reasons, if none can."""
+    choice = _choose(registry, settings)
+    if not registry.presets_for(choice.spec.name):
+        raise SettingsError(
+            f"VOXCPM_ENGINE = {settings.engine!r}: no plugin offers a model id for the engine "
+            f"{choice.spec.name!r}; see register_presets."
+        )
+    return choice
+
+
+def _choose(registry: Registry, settings: Settings) -> EngineChoice:
     if settings.engine != "auto":
         spec = registry.engines.get(settings.engine)
         if spec is None:
@@ -94,53 +157,63 @@ def choose_engine(registry: Registry, settings: Settings) -> Choice:
             raise SettingsError(
                 f"VOXCPM_ENGINE = {settings.engine!r}: there is no such engine; there are {known}."
             )
-        if reason := spec.available(settings):
+        if reason := registry.unavailable_reason(spec, settings):
             raise SettingsError(f"VOXCPM_ENGINE = {settings.engine!r}: {reason}")
-        return Choice(spec, "VOXCPM_ENGINE asks for it")
-    passed_over: list[str] = []
-    for name in AUTO_ENGINES:
-        spec = registry.engines.get(name)
-        reason = "not part of this installation" if spec is None else spec.available(settings)
-        if spec is not None and reason is None:
-            return Choice(spec, "; ".join(passed_over) or "the best one here")
-        passed_over.append(f"{name}: {reason}")
-    raise SettingsError(f"VOXCPM_ENGINE = 'auto': no engine can run. {'; '.join(passed_over)}")
+        return EngineChoice(spec, registry.providers[spec], "VOXCPM_ENGINE selects it")
+    unavailable: list[str] = []
+    for spec in sorted(registry.engines.values(), key=lambda spec: -spec.priority):
+        reason = registry.unavailable_reason(spec, settings)
+        if reason is None:
+            why = "; ".join(unavailable) or "the engine of the highest priority"
+            return EngineChoice(spec, registry.providers[spec], why)
+        unavailable.append(f"{spec.name}: {reason}")
+    raise SettingsError(f"VOXCPM_ENGINE = 'auto': no engine can run. {'; '.join(unavailable)}")
 
 
-def stock_folder(name: str) -> Path:
-    """Return the folder of the stock ``plugins`` or ``voices``: in the wheel, or in the checkout.
+def _settings_problems(registry: Registry, settings: Settings) -> list[str]:
+    """List what is wrong with settings.  Raises PluginError if two plugins declare one variable."""
+    owners: dict[str, tuple[str, type]] = {
+        source.variable: ("the server", Settings) for source in sources(Settings, settings.raw)
+    }
+    problems: list[str] = []
+    for spec in registry.specs:
+        if spec.settings is None:
+            continue
+        plugin = registry.providers[spec]
+        for source in sources(spec.settings, settings.raw):
+            owner, kind = owners.setdefault(source.variable, (f"plugin {plugin!r}", spec.settings))
+            if kind is not spec.settings:
+                raise PluginError(
+                    f"plugin {plugin!r} declares the setting {source.variable}, which belongs to "
+                    f"{owner}. VOXCPM_DISABLED_PLUGINS={plugin} starts without it."
+                )
+    for kind in registry.plugin_settings():
+        problems += read_values(kind, settings.raw)[1]
+    if settings.default_voice not in registry.voices:
+        problems.append(
+            f"VOXCPM_DEFAULT_VOICE = {settings.default_voice!r}: there is no such voice; "
+            f"there are {', '.join(registry.voices) or 'none'}."
+        )
+    return problems + unknown_keys(registry.plugin_settings(), settings.raw)
 
-    The wheel carries them as ``voxcpm_openai/_stock/``; a checkout has them beside the package.
-    """
-    package = Path(__file__).parent
-    packed = package / "_stock" / name
-    return packed if packed.is_dir() else package.parent / name
 
-
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """A plugin that could be loaded."""
-
-    plugin: Plugin
-    load: Callable[[], object]
-
-
-def _candidates(settings: Settings) -> Iterator[_Candidate]:
-    """List every plugin there is, weakest first."""
-    yield from _files(stock_folder("plugins"), "voxcpm_openai_plugins", "stock")
+def _candidates(settings: Settings) -> Iterator[tuple[Plugin, Callable[[], object]]]:
+    """List every plugin, and what loads it; a later one wins over an earlier one."""
+    yield from _files(STOCK, "voxcpm_openai_plugins", "stock")
     for point in entry_points(group=hookspecs.PROJECT):
         origin = f"package {point.dist.name}" if point.dist else "package"
-        yield _Candidate(Plugin(point.name, origin), point.load)
+        yield Plugin(point.name, origin), point.load
     if settings.plugins_dir is not None:
         origin = f"folder {settings.plugins_dir}"
         yield from _files(settings.plugins_dir, "voxcpm_openai_user_plugins", origin)
 
 
-def _files(folder: Path, namespace: str, origin: str) -> Iterator[_Candidate]:
+def _files(
+    folder: Path, namespace: str, origin: str
+) -> Iterator[tuple[Plugin, Callable[[], object]]]:
     for path in sorted(folder.glob("[!_.]*.py")):
-        # A name of its own, so that a file `hibari.py` could never shadow the package hibari.
-        module_name = f"{namespace}.{path.stem}"
-        yield _Candidate(Plugin(path.stem, origin), partial(_load_file, path, module_name))
+        # A unique module name, so that a file `hibari.py` cannot shadow the package hibari.
+        yield Plugin(path.stem, origin), partial(_load_file, path, f"{namespace}.{path.stem}")
 
 
 def _load_file(path: Path, module_name: str) -> object:
@@ -156,14 +229,13 @@ def _load_file(path: Path, module_name: str) -> object:
 def _load_plugins(manager: pluggy.PluginManager, settings: Settings) -> tuple[Plugin, ...]:
     loaded: list[Plugin] = []
     disabled = set(settings.disabled_plugins)
-    for candidate in _candidates(settings):
-        plugin = candidate.plugin
+    for plugin, load in _candidates(settings):
         if plugin.name in settings.disabled_plugins:
             disabled.discard(plugin.name)
             continue
         try:
-            module = candidate.load()
-        except Exception as error:  # a plugin may fail in any way; it must be named
+            module = load()
+        except (Exception, SystemExit) as error:  # a plugin may fail in any way; it must be named
             raise _blame(plugin, "cannot be imported", error) from error
         try:
             manager.register(module, name=plugin.name)
@@ -182,7 +254,7 @@ def _load_plugins(manager: pluggy.PluginManager, settings: Settings) -> tuple[Pl
     return tuple(loaded)
 
 
-def _blame(plugin: Plugin, what: str, error: Exception) -> PluginError:
+def _blame(plugin: Plugin, what: str, error: BaseException) -> PluginError:
     cause = f"{type(error).__name__}: {error}"
     return PluginError(
         f"plugin {plugin.name!r} ({plugin.origin}) {what}: {cause}. "
@@ -190,45 +262,65 @@ def _blame(plugin: Plugin, what: str, error: Exception) -> PluginError:
     )
 
 
-def _fold(
-    manager: pluggy.PluginManager, hook: str, kind: type[Item], key: str, settings: Settings
-) -> Mapping[str, Item]:
-    """Ask one hook of every plugin, weakest first, so that a later answer replaces an earlier.
+@dataclass(frozen=True, slots=True)
+class _Merged(Generic[Item]):
+    """What all plugins returned for one hook, and the plugin of each item."""
 
-    The implementations are called one by one, not through ``manager.hook``, so that a fault and
-    an override can be told with the plugin's name.
+    items: Mapping[str, Item]
+    providers: Mapping[str, str]
+
+    def by_item(self) -> dict[Item, str]:
+        """Return the plugin of each item."""
+        return {item: self.providers[name] for name, item in self.items.items()}
+
+
+def _merge(
+    manager: pluggy.PluginManager, hook: str, kind: type[Item], key: str, settings: Settings
+) -> _Merged[Item]:
+    """Call one hook of every plugin, weakest first: a later item replaces an earlier one.
+
+    The implementations are called one by one, not through ``manager.hook``, so that an error and
+    an override can name the plugin.
     """
-    folded: dict[str, Item] = {}
-    givers: dict[str, str] = {}
+    items: dict[str, Item] = {}
+    providers: dict[str, str] = {}
     for impl in getattr(manager.hook, hook).get_hookimpls():
         arguments = [settings for _ in impl.argnames]
-        for item in _ask(hook, impl, arguments):
+        for item in _call(hook, impl, arguments):
             if not isinstance(item, kind):
                 raise PluginError(
-                    f"plugin {impl.plugin_name!r}: {hook} gave {item!r}, not a {kind.__name__}."
+                    f"plugin {impl.plugin_name!r}: {hook} returned {item!r}, not a {kind.__name__}."
                 )
             name = getattr(item, key)
-            if name in givers:
+            if not isinstance(name, str) or not name:
+                raise PluginError(
+                    f"plugin {impl.plugin_name!r}: {hook} returned the {key} {name!r}, not a name."
+                )
+            if isinstance(item, EngineSpec | TranscriberSpec) and (problems := spec_problems(item)):
+                raise PluginError(
+                    f"plugin {impl.plugin_name!r}: {hook}: {name!r}: {'; '.join(problems)}."
+                )
+            if name in providers:
                 logger.info(
-                    "%s %r: %s wins over %s",
+                    "%s %r: %s replaces that of %s",
                     kind.__name__.lower(),
                     name,
                     impl.plugin_name,
-                    givers[name],
+                    providers[name],
                 )
-            folded[name], givers[name] = item, impl.plugin_name
-    return MappingProxyType(folded)
+            items[name], providers[name] = item, impl.plugin_name
+    return _Merged(MappingProxyType(items), providers)
 
 
-def _ask(hook: str, impl: pluggy.HookImpl, arguments: list[Settings]) -> list[object]:
+def _call(hook: str, impl: pluggy.HookImpl, arguments: list[Settings]) -> list[object]:
     try:
-        answer = impl.function(*arguments)
+        result = impl.function(*arguments)
     except VoxcpmError as error:
         raise PluginError(f"plugin {impl.plugin_name!r}: {error}") from error
-    except Exception as error:  # a plugin may fail in any way; it must be named
+    except (Exception, SystemExit) as error:  # a plugin may fail in any way; it must be named
         raise PluginError(
             f"plugin {impl.plugin_name!r}: {hook} failed: {type(error).__name__}: {error}"
         ) from error
-    if not isinstance(answer, list):
-        raise PluginError(f"plugin {impl.plugin_name!r}: {hook} gave {answer!r}, not a list.")
-    return answer
+    if not isinstance(result, list):
+        raise PluginError(f"plugin {impl.plugin_name!r}: {hook} returned {result!r}, not a list.")
+    return result

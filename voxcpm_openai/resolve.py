@@ -1,26 +1,37 @@
-"""Decides all names and numbers of a request at once: what the engine speaks, what goes out."""
+"""Resolves a request: every name and number is decided once, before any header is sent."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from voxcpm_openai import text
-from voxcpm_openai.contracts import AudioFormat, Engine, Preset, Utterance, Voice
+from voxcpm_openai.contracts import (
+    AudioFormat,
+    Capabilities,
+    Engine,
+    Preset,
+    Utterance,
+    Voice,
+)
 from voxcpm_openai.errors import InvalidRequest, UnknownModel, UnknownVoice
+from voxcpm_openai.principal import ANONYMOUS, Principal
 from voxcpm_openai.registry import Registry
 from voxcpm_openai.settings import Settings
-from voxcpm_openai.voices.catalog import Catalog, require_speech
+from voxcpm_openai.voices.library import VoiceLibrary, speaker_source
 
-ENGINE_FIELDS = ("seed", "instructions", "language", "cfg_value", "inference_steps")
-"""The request fields that an engine may honour or not (``Engine.honours``)."""
+UTTERANCE_PARAMS = ("seed", "instructions")
+"""Those of ``PARAMS`` that are fields of ``Utterance``."""
+OPTION_PARAMS = ("language", "cfg_value", "inference_steps")
+"""Those of ``PARAMS`` that are options of the utterance."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechRequest:
-    """A speech request, each field checked by itself; None where the client said nothing.
+    """A speech request whose fields are valid by themselves; None if the client left one out.
 
-    ``unknown`` names the fields that are no part of the contract.
+    ``extra`` holds the fields that are not part of the wire, in the order in which they came: an
+    engine may know them (``Capabilities.params``).
     """
 
     model: str
@@ -35,15 +46,15 @@ class SpeechRequest:
     cfg_value: float | None = None
     inference_steps: int | None = None
     language: str | None = None
-    unknown: tuple[str, ...] = ()
+    extra: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """How the engine's sound goes out.
+class OutputSpec:
+    """How the engine's audio is sent.
 
-    ``tempo`` is the part of the speed that the engine does not make by itself; ``rate`` in Hz;
-    ``ignored`` names the request's fields that changed nothing.
+    ``tempo`` is the part of the speed that the engine does not make itself; ``rate`` in Hz;
+    ``ignored`` names the request's fields that have no effect.
     """
 
     format: AudioFormat
@@ -55,46 +66,46 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Resolver:
-    """Turns requests into utterances and plans, for one running engine.
+    """Turns requests into utterances and output specs, for one engine.
 
-    ``engine_name`` is the name that voices' options and presets know the engine by.
+    ``engine_name`` is the name by which presets and the options of voices know the engine.
     """
 
     registry: Registry
-    catalog: Catalog
+    voices: VoiceLibrary
     settings: Settings
     engine_name: str
 
     def resolve(
-        self, request: SpeechRequest, engine: Engine, viewer: str | None
-    ) -> tuple[Utterance, Plan]:
-        """Decide everything.  Raises RequestError for all that can be refused.
-
-        ``viewer`` is who asks, as ``voices.owners`` has it: None is the operator.
-        """
+        self, request: SpeechRequest, engine: Engine, principal: Principal = ANONYMOUS
+    ) -> tuple[Utterance, OutputSpec]:
+        """Decide everything.  All validation errors are raised here, as RequestError."""
+        can = engine.capabilities
         preset = self.preset(request.model)
-        voice = self.voice(request.voice, engine, viewer)
+        voice = self.voice(request.voice, can, principal)
         format_ = self._format(request.response_format)
-        segments = text.split(self._input(request.input, engine))
-        rate = format_.rate(engine.sample_rate, request.sample_rate)
-        slowest, fastest = engine.native_speed
+        segments = text.split(self._input(request.input, can))
+        rate = format_.rate(can.sample_rate, request.sample_rate)
+        slowest, fastest = can.native_speed
         speed = min(max(request.speed, slowest), fastest)
+        tempo = request.speed / speed
         utterance = Utterance(
             segments=segments,
             voice=voice,
-            options=_options(preset, request, engine),
+            options=_options(preset, request, can),
             speed=speed,
-            seed=request.seed if "seed" in engine.honours else None,
-            instructions=request.instructions if "instructions" in engine.honours else None,
+            seed=request.seed if "seed" in can.params else None,
+            instructions=request.instructions if "instructions" in can.params else None,
+            tempo=tempo,
         )
-        plan = Plan(
+        output = OutputSpec(
             format=format_,
             rate=rate,
-            tempo=request.speed / speed,
+            tempo=tempo,
             sse=request.stream_format == "sse" and preset.sse,
-            ignored=self._ignored(request, preset, engine, rate),
+            ignored=self._ignored(request, preset, can, rate),
         )
-        return utterance, plan
+        return utterance, output
 
     def preset(self, id_: str) -> Preset:
         """Return the preset of a model id.  Raises UnknownModel, which says how to get it."""
@@ -109,13 +120,17 @@ class Resolver:
             )
         return preset
 
-    def voice(self, id_: str | None, engine: Engine, viewer: str | None) -> Voice:
-        """Return the voice that a request asks for, and that the engine can use."""
+    def voice(self, id_: str | None, can: Capabilities, principal: Principal = ANONYMOUS) -> Voice:
+        """Return the voice that a request names, which the engine can speak with.
+
+        Raises InvalidRequest, or CannotClone.
+        """
         try:
-            voice = self.catalog.get(id_ or self.settings.default_voice, viewer)
+            voice = self.voices.get(id_ or self.settings.default_voice, principal)
         except UnknownVoice as error:  # in a speech request a wrong voice is a wrong field
             raise InvalidRequest(error.message, param="voice") from error
-        require_speech(voice, self.engine_name, engine.clones)
+        hint = self.registry.other_engines(self.engine_name)
+        speaker_source(voice, self.engine_name, can, hint=hint)
         return voice
 
     def _format(self, name: str) -> AudioFormat:
@@ -128,8 +143,8 @@ class Resolver:
             )
         return format_
 
-    def _input(self, raw: str, engine: Engine) -> str:
-        """Check the length, clean the text, and refuse what the engine cannot say."""
+    def _input(self, raw: str, can: Capabilities) -> str:
+        """Check the length, clean the text, and refuse what the engine cannot speak."""
         trimmed = raw.strip()
         limit = self.settings.max_input_chars
         if not 1 <= len(trimmed) <= limit:
@@ -142,51 +157,51 @@ class Resolver:
         if not text.speakable(cleaned):
             raise InvalidRequest(
                 "'input' has nothing that can be spoken: no letter, digit or spoken sign is left "
-                "once emoji and markup are taken away.",
+                "after emoji and markup are removed.",
                 param="input",
             )
-        if foreign := text.foreign_letters(cleaned, engine.languages):
-            raise InvalidRequest(_foreign_message(foreign, self.engine_name, engine), param="input")
+        if foreign := text.foreign_letters(cleaned, tuple(can.languages)):
+            hint = self.registry.other_engines(self.engine_name)
+            message = _foreign_message(foreign, self.engine_name, can)
+            raise InvalidRequest(f"{message} {hint}".strip(), param="input")
         return cleaned
 
     def _ignored(
-        self, request: SpeechRequest, preset: Preset, engine: Engine, rate: int
+        self, request: SpeechRequest, preset: Preset, can: Capabilities, rate: int
     ) -> tuple[str, ...]:
-        if request.unknown and self.settings.strict:
+        """List the fields without effect.  Raises InvalidRequest in strict mode."""
+        unknown = [name for name in request.extra if name not in can.params]
+        if unknown and self.settings.strict:
             raise InvalidRequest(
-                f"'{request.unknown[0]}' is not a field of a speech request.",
-                param=request.unknown[0],
+                f"'{unknown[0]}' is not a field of a speech request.", param=unknown[0]
             )
         ignored = [
             name
-            for name in ENGINE_FIELDS
-            if getattr(request, name) is not None and name not in engine.honours
+            for name in (*UTTERANCE_PARAMS, *OPTION_PARAMS)
+            if getattr(request, name) is not None and name not in can.params
         ]
         if request.sample_rate not in (None, rate):
             ignored.append("sample_rate")
         if request.stream_format == "sse" and not preset.sse:
             ignored.append("stream_format")
-        return (*ignored, *request.unknown)
+        return (*ignored, *unknown)
 
 
-def _options(preset: Preset, request: SpeechRequest, engine: Engine) -> Mapping[str, object]:
-    """Merge the preset's options and the request's, and keep what the engine honours."""
-    asked = {
-        name: getattr(request, name)
-        for name in ("language", "cfg_value", "inference_steps")
-        if getattr(request, name) is not None
+def _options(preset: Preset, request: SpeechRequest, can: Capabilities) -> Mapping[str, object]:
+    """Merge the options of the preset and the request, and keep those that the engine knows."""
+    requested = {
+        name: value for name in OPTION_PARAMS if (value := getattr(request, name)) is not None
     }
-    merged = {**preset.options, **asked}
-    return {name: value for name, value in merged.items() if name in engine.honours}
+    own = {name: value for name, value in request.extra.items() if value is not None}
+    merged = {**preset.options, **own, **requested}
+    return {name: value for name, value in merged.items() if name in can.params}
 
 
-def _foreign_message(foreign: Mapping[str, str], name: str, engine: Engine) -> str:
+def _foreign_message(foreign: Mapping[str, str], name: str, can: Capabilities) -> str:
     scripts = " and ".join(
         f"{script} ({', '.join(letters)})" for script, letters in foreign.items()
     )
-    spoken = ", ".join(engine.languages)
     return (
         f"'input' has letters that the running engine cannot speak: {scripts}. {name} speaks "
-        f"these languages alone: {spoken}. VoxCPM2 speaks more (VOXCPM_ENGINE=voxcpm, "
-        "VOXCPM_MODEL=openbmb/VoxCPM2)."
+        f"these languages only: {', '.join(can.languages)}."
     )

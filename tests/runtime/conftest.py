@@ -1,8 +1,11 @@
-"""The runtime's tests need torch, and upstream to compare with; without them they are left out."""
+"""The runtime's tests: each module is skipped where a package that it needs itself is missing.
+
+``pytest -rs`` names the packages.  Modules need what they import, tests what their fixtures need.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,23 +14,54 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.runtime.oracle import Oracle
+    from tests.support.runtime.oracle import Oracle
     from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 
-NEEDED = ("torch", "safetensors", "tokenizers", "transformers", "einops", "pydantic", "voxcpm")
+ENGINE = ("torch", "safetensors", "tokenizers", "huggingface_hub")
+"""What the voxcpm engine needs."""
+UPSTREAM = ("transformers", "einops", "pydantic", "tqdm", "voxcpm")
+"""What the package needs that our models are compared with."""
+OPTIONAL = frozenset({*ENGINE, *UPSTREAM, "triton"})
 
-if not all(find_spec(name) for name in NEEDED):
-    collect_ignore_glob = ["test_*.py"]
-elif find_spec("triton"):
+if find_spec("triton") and find_spec("torch"):
     # Before anything else brings Triton, as transformers does.
-    import tests.runtime.interpreted  # noqa: F401
-else:
-    collect_ignore_glob = ["test_kernels*.py"]
+    import tests.support.runtime.interpreted  # noqa: F401
+
+
+class RuntimeModule(pytest.Module):
+    """A module of tests; one that lacks an optional package is skipped."""
+
+    def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
+        """Return the tests, or skip all of them and name what is missing."""
+        try:
+            return super().collect()
+        except self.CollectError as error:
+            cause = error.__cause__
+            name = cause.name if isinstance(cause, ModuleNotFoundError) else None
+            package = (name or "").partition(".")[0]
+            if package not in OPTIONAL:
+                raise
+            pytest.skip(f"{self.path.name} needs the package {package}", allow_module_level=True)
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module:
+    """Make the modules of this folder."""
+    return RuntimeModule.from_parent(parent, path=module_path)
+
+
+def require(*packages: str) -> None:
+    """Skip a test that needs a package which is missing."""
+    for package in packages:
+        if find_spec(package) is None:
+            pytest.skip(f"needs the package {package}")
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> Iterator[None]:
     """Tiny products gain nothing from more."""
+    if find_spec("torch") is None:
+        yield
+        return
     import torch
 
     before = torch.get_num_threads()
@@ -39,7 +73,8 @@ def _one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """The folder of a random checkpoint of some kind."""
-    from tests.runtime import tiny
+    require("torch", "safetensors", "tokenizers")
+    from voxcpm_openai.testing import tiny_checkpoints as tiny
 
     root = tmp_path_factory.mktemp("checkpoints")
     return cache(lambda kind: tiny.make(root / kind, kind))
@@ -48,7 +83,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path
 @pytest.fixture(scope="session")
 def model(checkpoint: Callable[[str], Path]) -> Callable[[str], VoxCPM]:
     """Our model of some kind."""
-    from voxcpm_openai.runtime.loader import load_model
+    from voxcpm_openai.runtime.device.loader import load_model
 
     return cache(lambda kind: load_model(checkpoint(kind), "cpu", "float32"))
 
@@ -56,6 +91,7 @@ def model(checkpoint: Callable[[str], Path]) -> Callable[[str], VoxCPM]:
 @pytest.fixture(scope="session")
 def oracle(checkpoint: Callable[[str], Path]) -> Callable[[str], Oracle]:
     """Upstream's model of some kind, with the same weights."""
-    from tests.runtime.oracle import Oracle
+    require(*UPSTREAM)
+    from tests.support.runtime.oracle import Oracle
 
     return cache(lambda kind: Oracle(checkpoint(kind), kind))

@@ -1,4 +1,4 @@
-"""Folders that lack something or hold something wrong: the message names it."""
+"""Checkpoints with missing or wrong contents: the error names them."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.runtime import tiny
-from voxcpm_openai.runtime.checkpoint import CheckpointError
-from voxcpm_openai.runtime.loader import load_model
+from voxcpm_openai.runtime.device.loader import load_model
+from voxcpm_openai.runtime.errors import CheckpointError
 from voxcpm_openai.runtime.model.config import parse
+from voxcpm_openai.testing import tiny_checkpoints as tiny
 
 
 @pytest.fixture
 def folder(checkpoint: Callable[[str], Path], tmp_path: Path) -> Path:
-    """A checkpoint of one's own to break."""
+    """A copy of a checkpoint, to be damaged."""
     return Path(shutil.copytree(checkpoint("voxcpm2"), tmp_path / "broken"))
 
 
@@ -33,7 +33,7 @@ def test_a_checkpoint_is_small(checkpoint: Callable[[str], Path], kind: str) -> 
     assert sum(path.stat().st_size for path in checkpoint(kind).iterdir()) < 3_000_000
 
 
-def test_a_folder_that_is_none(tmp_path: Path) -> None:
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="nowhere"):
         load(tmp_path / "nowhere")
 
@@ -51,7 +51,7 @@ def test_a_missing_file_is_named(folder: Path, name: str) -> None:
     "name", ["config.json", "tokenizer.json", "model.safetensors", "audiovae.safetensors"]
 )
 @pytest.mark.parametrize(
-    "content", [b"", b"[1, 2]", b"\xff\xfe\x00 rubbish, and a good deal of it"]
+    "content", [b"", b"[1, 2]", b"\xff\xfe\x00 rubbish, long enough for a header"]
 )
 def test_a_wrong_file_is_named(folder: Path, name: str, content: bytes) -> None:
     (folder / name).write_bytes(content)
@@ -67,7 +67,7 @@ def test_a_wrong_pickle_is_named(
     (folder / name).write_bytes(b"rubbish")
     with pytest.raises(CheckpointError, match=name):
         load(folder)
-    # What is not a tensor is code that would run: it is refused, not run.
+    # An object that is no tensor would run code when unpickled: it is refused.
     torch.save({"state_dict": Path("x")}, folder / name)
     with pytest.raises(CheckpointError, match=name):
         load(folder)
@@ -88,13 +88,13 @@ def test_a_wrong_pickle_is_named(
 )
 def test_a_missing_or_misshapen_tensor_is_named(folder: Path, file: str, tensor: str) -> None:
     tensors = load_file(folder / file)
-    whole = tensors.pop(tensor)
+    original = tensors.pop(tensor)
     save_file(tensors, folder / file)
     with pytest.raises(CheckpointError, match=f"{file} has no tensor '{tensor}'"):
         load(folder)
-    wrong = {"a row less": whole[:-1], "an axis more": whole[None], "a scalar": whole.sum()}
-    for shape in wrong.values():
-        save_file({**tensors, tensor: shape.contiguous()}, folder / file)
+    wrong = [original[:-1], original[None], original.sum()]
+    for replacement in wrong:
+        save_file({**tensors, tensor: replacement.contiguous()}, folder / file)
         with pytest.raises(CheckpointError, match=f"{file}: tensor '{tensor}' has the shape"):
             load(folder)
 
@@ -114,7 +114,7 @@ def test_a_missing_or_misshapen_tensor_is_named(folder: Path, file: str, tensor:
         ("audio_vae_config.decoder_rates", [8, "x"], "audio_vae_config.decoder_rates"),
     ],
 )
-def test_a_wrong_field_of_the_configuration_is_named(path: str, value: Any, message: str) -> None:
+def test_a_wrong_configuration_field_is_named(path: str, value: Any, message: str) -> None:
     config = tiny.make_config("voxcpm2")
     *parents, name = path.split(".")
     target = config
@@ -125,27 +125,28 @@ def test_a_wrong_field_of_the_configuration_is_named(path: str, value: Any, mess
         parse(config)
 
 
-def test_what_the_first_checkpoint_leaves_out_is_as_upstream_has_it() -> None:
+def test_defaults_are_those_of_the_first_checkpoint() -> None:
     config = tiny.make_config("voxcpm05b")
     for name in ("architecture", "patch_size", "feat_dim", "residual_lm_num_layers", "max_length"):
         del config[name]
     del config["audio_vae_config"]
     del config["scalar_quantization_latent_dim"]
     parsed = parse(config)
-    assert (parsed.architecture, parsed.patch, parsed.channels) == ("voxcpm", 2, 64)
-    assert (parsed.residual.layers, parsed.max_length, parsed.quantised) == (6, 4096, 256)
-    assert (parsed.vae.frame_in, parsed.vae.frame_out, parsed.vae.sample_rate) == (640, 640, 16000)
+    assert (parsed.architecture, parsed.patch_size, parsed.channels) == ("voxcpm", 2, 64)
+    assert (parsed.residual.num_layers, parsed.max_length, parsed.fsq_dim) == (6, 4096, 256)
+    vae = parsed.vae
+    assert (vae.encoder_hop, vae.decoder_hop, vae.sample_rate) == (640, 640, 16000)
 
 
-def test_weights_are_copies_in_the_dtype_that_was_asked_for(folder: Path) -> None:
+def test_weights_are_copies_in_the_given_dtype(folder: Path) -> None:
     ours = load_model(folder, "cpu", "bfloat16")
     stored = load_file(folder / "model.safetensors")["stop_head.weight"].clone()
-    unit = torch.eye(stored.shape[1])  # what a product makes of it is its weights
+    unit = torch.eye(stored.shape[1])  # its product is the weights
     assert torch.equal(ours.stop_head(unit.bfloat16()), stored.bfloat16().T)
-    assert ours.decoder.memory
-    # The file may go: nothing is a view of it.
-    before = load_model(folder, "cpu", "float32")
+    assert ours.decoder.conv_shapes
+    # Overwriting the files changes nothing: no tensor is a view of them.
+    loaded = load_model(folder, "cpu", "float32")
     for name in ("model.safetensors", "audiovae.safetensors"):
         (folder / name).write_bytes(bytes((folder / name).stat().st_size))
-    assert torch.equal(before.stop_head(unit), stored.T)
+    assert torch.equal(loaded.stop_head(unit), stored.T)
     assert json.loads((folder / "config.json").read_text(encoding="utf-8"))["patch_size"] == 4

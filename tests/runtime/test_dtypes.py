@@ -1,35 +1,26 @@
-"""What ``VOXCPM_DTYPE`` and ``VOXCPM_CUDA_GRAPHS`` make the engine calculate in, and how."""
+"""The effect of ``VOXCPM_DTYPE`` and ``VOXCPM_CUDA_GRAPHS`` on the voxcpm engine."""
 
 from __future__ import annotations
 
-import importlib.util
 import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
-from voxcpm_openai import Segment, Settings, Utterance, Voice
+from tests.support.runtime.utterances import settings_of
+from tests.support.stock import load_plugin
+from voxcpm_openai import Segment, Utterance, Voice
 from voxcpm_openai.errors import StartError
-from voxcpm_openai.runtime import graphs, loader, memory
-from voxcpm_openai.runtime.loader import load_model
+from voxcpm_openai.runtime.device import cuda_graphs, loader, memory
+from voxcpm_openai.runtime.device.loader import load_model
 from voxcpm_openai.runtime.model import linear
 
-PLUGIN = Path(__file__).parents[2] / "plugins" / "voxcpm_engine.py"
-
-
-@pytest.fixture(name="plugin")
-def _plugin() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("voxcpm_engine_under_test", PLUGIN)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+plugin: Any = load_plugin("voxcpm_engine")
 
 
 @pytest.fixture(name="folder")
@@ -37,81 +28,78 @@ def _folder(checkpoint: Callable[[str], Path]) -> str:
     return str(checkpoint("voxcpm15"))
 
 
-@pytest.mark.parametrize(("wanted", "way"), [(True, "captured"), (False, graphs.eagerly)])
-def test_a_gpu_replays_graphs_unless_told_not_to(
-    plugin: ModuleType, monkeypatch: pytest.MonkeyPatch, wanted: bool, way: object
+@pytest.mark.parametrize(
+    ("enabled", "capture"), [(True, "captured"), (False, cuda_graphs.enforce_eager)]
+)
+def test_a_gpu_captures_graphs_if_the_setting_says_so(
+    monkeypatch: pytest.MonkeyPatch, enabled: bool, capture: object
 ) -> None:
-    monkeypatch.setattr(graphs, "CudaCapture", lambda _: "captured")
+    monkeypatch.setattr(cuda_graphs, "CudaCapture", lambda _: "captured")
     monkeypatch.setattr(memory, "slots_that_fit", lambda _, length, most: most - length)
     on_gpu = SimpleNamespace(device=torch.device("cuda", 0))
-    assert plugin._batch(on_gpu, 5, Settings(cuda_graphs=wanted)) == (64 - 5, way)
+    assert plugin._batch(on_gpu, 5, 64, enabled) == (64 - 5, capture)
+    assert plugin._batch(on_gpu, 5, 256, enabled) == (256 - 5, capture)
     on_cpu = SimpleNamespace(device=torch.device("cpu"))
-    many = Settings(cuda_graphs=wanted, max_streams=256)
-    assert plugin._batch(on_gpu, 5, many) == (256 - 5, way)
-    assert plugin._batch(on_cpu, 5, Settings(cuda_graphs=wanted)) == (8, None)
+    assert plugin._batch(on_cpu, 5, 256, enabled) == (8, None)
 
 
-def started(plugin: ModuleType, **settings: object) -> str:
-    """The dtype of an engine that has spoken."""
-    engine = plugin.start(Settings(device="cpu", threads=1, **settings))
-    with closing(engine.speak(Utterance((Segment("the hello"),), Voice("", "")))) as stream:
+def dtype_of_engine(folder: str, dtype: str = "auto") -> str:
+    """Start an engine, synthesize with it, and return its dtype."""
+    engine = plugin.start(settings_of(folder, dtype=dtype))
+    with closing(engine.synthesize(Utterance((Segment("the hello"),), Voice("", "")))) as stream:
         assert next(stream).samples.size
-    dtype = engine.status()["runner"]["dtype"]
+    used = engine.status().details["runner"]["dtype"]
     engine.stop()
-    return str(dtype)
+    return str(used)
 
 
-def test_the_model_is_loaded_by_a_thread_that_ends(
-    plugin: ModuleType, folder: str, monkeypatch: pytest.MonkeyPatch
+def test_the_model_is_loaded_in_a_thread_that_ends(
+    folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[threading.Thread] = []
+    threads: list[threading.Thread] = []
 
     def load(*arguments: Any) -> object:
-        seen.append(threading.current_thread())
+        threads.append(threading.current_thread())
         return load_model(*arguments)
 
     monkeypatch.setattr(loader, "load_model", load)
-    started(plugin, model=folder)
-    assert [thread.is_alive() for thread in seen] == [False]
+    dtype_of_engine(folder)
+    assert [thread.is_alive() for thread in threads] == [False]
 
 
 @pytest.mark.parametrize(
     ("flags", "dtype"),
     [("fpu avx512_bf16 sse", "bfloat16"), ("amx_bf16", "bfloat16"), ("avx512f bf16", "float32")],
 )
-def test_auto_is_bfloat16_where_the_cpu_multiplies_it(
-    plugin: ModuleType, folder: str, flags: str, dtype: str, monkeypatch: pytest.MonkeyPatch
+def test_auto_is_bfloat16_if_the_cpu_has_instructions_for_it(
+    folder: str, flags: str, dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Path, "read_text", read_text_with(flags))
-    assert started(plugin, model=folder) == dtype
+    assert dtype_of_engine(folder) == dtype
 
 
-def test_auto_is_float32_where_the_cpu_cannot_be_asked(
-    plugin: ModuleType, folder: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_auto_is_float32_without_cpu_flags(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "read_text", read_text_with(None))
-    assert started(plugin, model=folder) == "float32"
+    assert dtype_of_engine(folder) == "float32"
 
 
-def test_a_dtype_that_is_asked_for_is_taken(plugin: ModuleType, folder: str) -> None:
-    assert started(plugin, model=folder, dtype="float32") == "float32"
+def test_an_explicit_dtype_is_used(folder: str) -> None:
+    assert dtype_of_engine(folder, "float32") == "float32"
 
 
-@pytest.mark.skipif(not linear.multiplies_int8(), reason="this CPU cannot")
-def test_int8_speaks(plugin: ModuleType, folder: str) -> None:
-    assert started(plugin, model=folder, dtype="int8") == "int8"
+@pytest.mark.skipif(not linear.multiplies_int8(), reason="no exact 8-bit products here")
+def test_int8_synthesizes(folder: str) -> None:
+    assert dtype_of_engine(folder, "int8") == "int8"
 
 
-def test_int8_that_cannot_be_had_stops_the_start(
-    plugin: ModuleType, folder: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unsupported_int8_is_a_start_error(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(linear, "multiplies_int8", lambda: False)
     with pytest.raises(StartError, match="VOXCPM_DTYPE=int8"):
-        plugin.start(Settings(model=folder, device="cpu", threads=1, dtype="int8"))
+        plugin.start(settings_of(folder, dtype="int8"))
 
 
 def read_text_with(flags: str | None) -> Callable[..., str]:
-    """``Path.read_text``, but for what it says of the processor."""
+    """Return ``Path.read_text`` with other flags of the processor, or none."""
     real = Path.read_text
 
     def read_text(path: Path, encoding: str | None = None, errors: str | None = None) -> str:

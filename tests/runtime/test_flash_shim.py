@@ -1,8 +1,9 @@
-"""The stand-in for flash-attn, against attention written out one query at a time."""
+"""The substitute for flash-attn, compared with a loop over single queries."""
 
 from __future__ import annotations
 
 import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from types import ModuleType
 from typing import Any
 
@@ -10,8 +11,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.on_gpu import flash_shim
-from benchmarks.on_gpu.flash_shim import PAGE, TorchFlash, TorchPlain
+from tests.support import ROOT
+
+SPEC = spec_from_file_location("flash_shim", ROOT / "benchmarks/gpu/flash_shim.py")
+assert SPEC is not None
+assert SPEC.loader is not None
+flash_shim = module_from_spec(SPEC)
+SPEC.loader.exec_module(flash_shim)
+PAGE, TorchFlash, TorchPlain = flash_shim.PAGE, flash_shim.TorchFlash, flash_shim.TorchPlain
 
 SCALE = 0.3
 LENGTHS = (7, 1, 0, PAGE, PAGE + 9)
@@ -26,7 +33,7 @@ def flash_attn(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 @pytest.fixture
 def kernel(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
-    """Torch's kernels as its C++ reads them, which no CPU has; notes the longest of each call."""
+    """A CPU version of torch's flash kernel; returns the longest lengths of each call."""
     calls: list[tuple[int, int]] = []
 
     def call(
@@ -48,7 +55,7 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
         calls.append((longest_q, longest_k))
         if starts_q is None or starts_k is None:
             rows = zip(q, k, v, strict=True)
-            return (torch.stack([by_hand(*row, causal, scale) for row in rows]),)
+            return (torch.stack([reference(*row, causal, scale) for row in rows]),)
         assert starts_q.dtype == starts_k.dtype == torch.int32
         out = torch.zeros_like(q)
         for row in range(len(starts_q) - 1):
@@ -58,23 +65,23 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
                 end = begin + int(seqused_k[row])
             assert last - first <= longest_q
             assert end - begin <= longest_k
-            out[first:last] = by_hand(q[first:last], k[begin:end], v[begin:end], causal, scale)
+            out[first:last] = reference(q[first:last], k[begin:end], v[begin:end], causal, scale)
         return (out,)
 
     monkeypatch.setattr(torch.ops.aten, "_flash_attention_forward", call)
     return calls
 
 
-def by_hand(q: Tensor, k: Tensor, v: Tensor, causal: bool, scale: float) -> Tensor:
-    """``q [S, H, D]``, ``k`` and ``v`` ``[T, G, D]``; the last query stands beside the last key."""
+def reference(q: Tensor, k: Tensor, v: Tensor, causal: bool, scale: float) -> Tensor:
+    """``q [S, H, D]``, ``k`` and ``v`` ``[T, G, D]``; the last query is at the last key."""
     out = torch.zeros_like(q)
     group = q.shape[1] // k.shape[1]
-    for place in range(len(q)):
-        seen = len(k) - len(q) + place + 1 if causal else len(k)
-        for head in range(q.shape[1] if seen > 0 else 0):
-            keys, values = k[:seen, head // group], v[:seen, head // group]
-            weights = torch.softmax(keys.float() @ q[place, head].float() * scale, 0)
-            out[place, head] = (weights @ values.float()).to(q.dtype)
+    for query in range(len(q)):
+        visible = len(k) - len(q) + query + 1 if causal else len(k)
+        for head in range(q.shape[1] if visible > 0 else 0):
+            keys, values = k[:visible, head // group], v[:visible, head // group]
+            weights = torch.softmax(keys.float() @ q[query, head].float() * scale, 0)
+            out[query, head] = (weights @ values.float()).to(q.dtype)
     return out
 
 
@@ -83,7 +90,7 @@ def draw(*shape: int) -> Tensor:
 
 
 def cache_of(lengths: tuple[int, ...], pages: int) -> tuple[Tensor, Tensor, Tensor]:
-    """A cache, its other half, and a table whose pages lie in no order."""
+    """Return key and value caches, and a page table in random order."""
     table = torch.randperm(len(lengths) * pages, generator=torch.Generator().manual_seed(3))
     shape = (len(table), PAGE, 2, 8)
     return draw(*shape), -draw(*shape).flip(0), table.view(len(lengths), pages).int()
@@ -95,16 +102,16 @@ def test_rows_attend_within_themselves(
     flash_attn: Any, causal: bool, queries: int, keys: int
 ) -> None:
     q, k, v = draw(2, queries, 4, 8), draw(2, keys, 2, 8), draw(2, keys, 2, 8) * 2
-    seen = flash_attn.flash_attn_func(q, k, v, softmax_scale=SCALE, causal=causal)
-    wanted = [by_hand(*row, causal, SCALE) for row in zip(q, k, v, strict=True)]
-    torch.testing.assert_close(seen, torch.stack(wanted))
-    assert seen.is_contiguous()
+    actual = flash_attn.flash_attn_func(q, k, v, softmax_scale=SCALE, causal=causal)
+    expected = [reference(*row, causal, SCALE) for row in zip(q, k, v, strict=True)]
+    torch.testing.assert_close(actual, torch.stack(expected))
+    assert actual.is_contiguous()
 
 
-def test_sequences_behind_one_another_do_not_see_each_other(flash_attn: Any) -> None:
+def test_packed_sequences_do_not_attend_to_each_other(flash_attn: Any) -> None:
     q, k, v = draw(14, 4, 8), draw(20, 2, 8), draw(20, 2, 8) * 2
     starts_q, starts_k = torch.tensor([0, 5, 6, 14]), torch.tensor([0, 5, 12, 20])
-    seen = flash_attn.flash_attn_varlen_func(
+    actual = flash_attn.flash_attn_varlen_func(
         q,
         k,
         v,
@@ -117,14 +124,14 @@ def test_sequences_behind_one_another_do_not_see_each_other(flash_attn: Any) -> 
         block_table=None,
     )
     parts = [(q[:5], 0, 5), (q[5:6], 5, 12), (q[6:], 12, 20)]
-    wanted = [by_hand(part, k[a:b], v[a:b], True, SCALE) for part, a, b in parts]
-    torch.testing.assert_close(seen, torch.cat(wanted))
+    expected = [reference(part, k[a:b], v[a:b], True, SCALE) for part, a, b in parts]
+    torch.testing.assert_close(actual, torch.cat(expected))
 
 
-def test_a_prefix_that_is_in_the_cache_is_seen(flash_attn: Any) -> None:
+def test_queries_attend_to_a_cached_prefix(flash_attn: Any) -> None:
     k, v, table = cache_of((300, 40), pages=2)
     q = draw(10, 4, 8)
-    seen = flash_attn.flash_attn_varlen_func(
+    actual = flash_attn.flash_attn_varlen_func(
         q,
         k,
         v,
@@ -136,22 +143,22 @@ def test_a_prefix_that_is_in_the_cache_is_seen(flash_attn: Any) -> None:
         causal=True,
         block_table=table,
     )
-    wanted = []
+    expected = []
     for row, (part, length) in enumerate([(q[:4], 300), (q[4:], 40)]):
         keys, values = (half[table[row].long()].flatten(0, 1)[:length] for half in (k, v))
-        wanted.append(by_hand(part, keys, values, True, SCALE))
-    torch.testing.assert_close(seen, torch.cat(wanted))
+        expected.append(reference(part, keys, values, True, SCALE))
+    torch.testing.assert_close(actual, torch.cat(expected))
 
 
-def test_a_new_query_sees_the_pages_of_its_row_and_no_more(flash_attn: Any) -> None:
+def test_a_decode_query_attends_only_to_the_pages_of_its_row(flash_attn: Any) -> None:
     k, v, table = cache_of(LENGTHS, pages=2)
-    for row, length in enumerate(LENGTHS):  # in what is not used lies anything
+    for row, length in enumerate(LENGTHS):  # unused positions hold NaN
         for half in (k, v):
             half[table[row, 0], length:] = torch.nan
             half[table[row, 1], max(0, length - PAGE) :] = torch.nan
     table[0, 1] = -1  # no page
     q = draw(len(LENGTHS), 1, 4, 8)
-    seen = flash_attn.flash_attn_with_kvcache(
+    actual = flash_attn.flash_attn_with_kvcache(
         q,
         k,
         v,
@@ -162,11 +169,11 @@ def test_a_new_query_sees_the_pages_of_its_row_and_no_more(flash_attn: Any) -> N
     )
     for row, length in enumerate(LENGTHS):
         keys, values = (half[table[row].long()].flatten(0, 1)[:length] for half in (k, v))
-        torch.testing.assert_close(seen[row], by_hand(q[row], keys, values, False, SCALE))
-    assert not seen[LENGTHS.index(0)].any()
+        torch.testing.assert_close(actual[row], reference(q[row], keys, values, False, SCALE))
+    assert not actual[LENGTHS.index(0)].any()
 
 
-def test_several_queries_a_row_are_refused(flash_attn: Any) -> None:
+def test_several_decode_queries_per_row_are_refused(flash_attn: Any) -> None:
     k, v, table = cache_of((5,), pages=1)
     with pytest.raises(ValueError, match="2 queries a row"):
         flash_attn.flash_attn_with_kvcache(
@@ -174,13 +181,13 @@ def test_several_queries_a_row_are_refused(flash_attn: Any) -> None:
         )
 
 
-def test_torchs_kernels_are_asked_for_the_same(kernel: list[tuple[int, int]]) -> None:
+def test_the_flash_kernels_get_equivalent_calls(kernel: list[tuple[int, int]]) -> None:
     assert flash_shim.agrees(TorchFlash(), torch.device("cpu"))
-    # Rows, packed sequences, and a cache that is read where it lies; for two sizes of heads.
+    # Rows, packed sequences, and a cache that is read in place, for two head sizes.
     assert kernel == [(11, 11), (61, 61), (1, PAGE)] * 2
 
 
-def test_rows_of_several_pages_are_gathered_first(
+def test_the_cache_is_gathered_for_rows_of_several_pages(
     kernel: list[tuple[int, int]],
 ) -> None:
     k, v, table = cache_of((300, 40), pages=2)
@@ -197,17 +204,17 @@ def test_rows_of_several_pages_are_gathered_first(
 
 
 @pytest.mark.parametrize("call", ["dense", "packed", "paged"])
-def test_a_way_that_says_something_else_is_not_taken(
+def test_an_implementation_with_other_results_is_rejected(
     monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     wrong = TorchPlain()
     right = getattr(wrong, call)
-    monkeypatch.setattr(wrong, call, lambda *given: right(*given) * 1.1)
+    monkeypatch.setattr(wrong, call, lambda *args: right(*args) * 1.1)
     assert flash_shim.agrees(TorchPlain(), torch.device("cpu"))
     assert not flash_shim.agrees(wrong, torch.device("cpu"))
 
 
-def test_kernels_that_fail_are_told_and_not_taken(
+def test_kernels_that_fail_are_reported_and_not_chosen(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(*_: object) -> Tensor:

@@ -1,4 +1,4 @@
-"""Products: packed ones equal plain ones, 8-bit ones are near and do not see their neighbours."""
+"""Linear layers: packed equals plain; 8-bit is close, and independent of other rows."""
 
 from __future__ import annotations
 
@@ -9,23 +9,22 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from tests.runtime import tiny
-from tests.runtime.streams import Stream, alone
 from voxcpm_openai.errors import StartError
-from voxcpm_openai.runtime.checkpoint import TensorFile, Weights
-from voxcpm_openai.runtime.loader import load_model
+from voxcpm_openai.runtime.device.loader import load_model
+from voxcpm_openai.runtime.loading.checkpoint import TensorFile, Weights
 from voxcpm_openai.runtime.model import linear
 from voxcpm_openai.runtime.model.linear import Int8, Packed, Plain, fused
-from voxcpm_openai.runtime.model.ops import TorchOps
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
+from voxcpm_openai.testing import tiny_checkpoints as tiny
+from voxcpm_openai.testing.streams import Stream, alone, normal
 
 needs_int8 = pytest.mark.skipif(
-    not linear.multiplies_int8(), reason="this CPU cannot multiply 8-bit numbers"
+    not linear.multiplies_int8(), reason="this CPU has no exact 8-bit products"
 )
 
 
 def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+    return normal(*shape, seed=seed)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 18, 150])
@@ -37,7 +36,7 @@ def test_a_packed_product_equals_the_plain_one(rows: int, biased: bool) -> None:
     assert torch.allclose(Packed(weight, bias)(x), exact, atol=1e-4)
 
 
-def test_a_packed_product_takes_a_view() -> None:
+def test_a_packed_product_accepts_a_view() -> None:
     weight, x = drawn(96, 64), drawn(2, 64, 5, seed=1).transpose(1, 2)
     assert torch.allclose(Packed(weight, None)(x), Plain(weight, None)(x), atol=1e-4)
 
@@ -51,23 +50,23 @@ def test_an_8_bit_product_is_within_two_percent(rows: int) -> None:
 
 
 @needs_int8
-def test_a_row_in_8_bits_is_the_same_beside_a_much_louder_one() -> None:
+def test_an_8_bit_row_does_not_depend_on_a_much_louder_one() -> None:
     product = Int8(drawn(96, 64), None)
     quiet, loud = drawn(1, 64, seed=1), 1000 * drawn(17, 64, seed=2)
     assert torch.equal(product(torch.cat((quiet, loud)))[:1], product(quiet))
 
 
 @needs_int8
-def test_silence_in_8_bits_is_silence() -> None:
+def test_8_bit_zeros_stay_zeros() -> None:
     assert torch.equal(Int8(drawn(96, 64), None)(torch.zeros(2, 64)), torch.zeros(2, 96))
 
 
-def test_8_bits_are_refused_where_they_cannot_be_multiplied(
+def test_int8_is_refused_without_exact_8_bit_products(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save_file({"o_proj.weight": drawn(8, 8)}, tmp_path / "one.safetensors")
     file = TensorFile(tmp_path / "one.safetensors")
-    weights = Weights(file, torch.device("cpu"), torch.float32, ops=TorchOps(), int8=True)
+    weights = Weights(file, torch.device("cpu"), torch.float32, int8=True)
     monkeypatch.setattr(linear, "multiplies_int8", lambda: False)
     with pytest.raises(StartError, match="VOXCPM_DTYPE"):
         fused(weights, {"o_proj": 8}, 8)
@@ -75,10 +74,10 @@ def test_8_bits_are_refused_where_they_cannot_be_multiplied(
 
 @needs_int8
 @pytest.mark.parametrize("kind", tiny.KINDS)
-def test_a_model_in_8_bits_makes_nearly_the_same_patch(
+def test_an_int8_model_makes_nearly_the_same_patch(
     checkpoint: Callable[[str], Path], model: Callable[[str], VoxCPM], kind: str
 ) -> None:
     stream = Stream("the hello", patches=1)
     exact = alone(model(kind), stream).latents
-    near = alone(load_model(checkpoint(kind), "cpu", "int8"), stream).latents
-    assert 0 < (near - exact).norm() < 0.1 * exact.norm()
+    approximate = alone(load_model(checkpoint(kind), "cpu", "int8"), stream).latents
+    assert 0 < (approximate - exact).norm() < 0.1 * exact.norm()

@@ -1,4 +1,4 @@
-"""A GPU's memory: slots by what is free, and a request refused where nothing is left."""
+"""A GPU's memory: the number of slots, and a request refused when no memory is left."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import torch
 
 from voxcpm_openai import Overloaded, Samples, Segment, Utterance, Voice
 from voxcpm_openai.errors import StartError
-from voxcpm_openai.runtime import faults, memory
-from voxcpm_openai.runtime.engine import BatchedEngine
-from voxcpm_openai.runtime.graphs import eagerly
+from voxcpm_openai.runtime.device import memory
+from voxcpm_openai.runtime.device.cuda_graphs import enforce_eager
+from voxcpm_openai.runtime.device.runner import ModelRunner
+from voxcpm_openai.runtime.device.voice_cache import VoiceCache
+from voxcpm_openai.runtime.engine.engine import BatchedEngine
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
-from voxcpm_openai.runtime.prompts import Prompts
-from voxcpm_openai.runtime.runner import ModelRunner
 
+MIB, GIB = 2**20, 2**30
 HELLO = Utterance((Segment("Hello there."),), Voice("", ""), {"inference_steps": 3}, seed=1)
 
 
@@ -27,60 +28,60 @@ def ours(model: Callable[[str], VoxCPM]) -> VoxCPM:
     return model("voxcpm15")
 
 
-def let_free(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free, 80 * 2**30))
+def set_free(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free, 80 * GIB))
 
 
 def test_a_slot_is_as_large_as_its_buffers(ours: VoxCPM) -> None:
-    layers = ours.config.base.layers + ours.config.residual.layers
-    token = 2 * layers * ours.config.base.kv_heads * ours.config.base.head * 4  # bytes
-    more = memory.slot_bytes(ours, 101) - memory.slot_bytes(ours, 100)
-    assert more == token
+    base = ours.config.base
+    layers = base.num_layers + ours.config.residual.num_layers
+    token_bytes = 2 * layers * base.num_kv_heads * base.head_dim * 4
+    assert memory.slot_bytes(ours, 101) - memory.slot_bytes(ours, 100) == token_bytes
     assert memory.slot_bytes(ours, 100) == ours.new_slots(1, 100).bytes
     assert 3 * memory.slot_bytes(ours, 100) == ours.new_slots(3, 100).bytes
 
 
-def test_slots_are_as_many_as_fit_and_this_is_told(
+def test_free_memory_determines_the_number_of_slots(
     ours: VoxCPM, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     size = memory.slot_bytes(ours, 256)
-    let_free(monkeypatch, memory.RESERVE + size + 9 * (size + memory.AT_WORK) + 1)
+    set_free(monkeypatch, 3 * GIB + size + 9 * (size + 8 * MIB))
     with caplog.at_level(logging.INFO, logger="voxcpm_openai"):
         assert memory.slots_that_fit(ours, 256, 64) == 9
     assert "9 slots of 256 positions" in caplog.text
     assert memory.slots_that_fit(ours, 256, 8) == 8
 
 
-def test_a_gpu_without_room_for_speech_stops_the_start(
+def test_a_gpu_without_memory_for_a_slot_is_a_start_error(
     ours: VoxCPM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    let_free(monkeypatch, memory.RESERVE)
+    set_free(monkeypatch, 3 * GIB)
     with pytest.raises(StartError, match=r"3.0 GiB are free .* speech needs 3.\d GiB"):
         memory.slots_that_fit(ours, 256, 64)
 
 
-def spoken(engine: BatchedEngine) -> Samples:
-    return np.concatenate([chunk.samples for chunk in engine.speak(HELLO)])
+def synthesize(engine: BatchedEngine) -> Samples:
+    return np.concatenate([chunk.samples for chunk in engine.synthesize(HELLO)])
 
 
-@pytest.mark.parametrize("capture", [None, eagerly], ids=["exact", "fixed"])
-@pytest.mark.parametrize("place", ["arrive", "hear", "speak"])
-def test_without_memory_a_job_is_refused_and_the_engine_goes_on(
-    ours: VoxCPM, monkeypatch: pytest.MonkeyPatch, place: str, capture: Any
+@pytest.mark.parametrize("capture", [None, enforce_eager], ids=["unpadded", "padded"])
+@pytest.mark.parametrize("method", ["begin", "lm_step", "acoustic_step"])
+def test_a_job_without_memory_is_refused_and_the_engine_continues(
+    ours: VoxCPM, monkeypatch: pytest.MonkeyPatch, method: str, capture: Any
 ) -> None:
-    runner = ModelRunner(ours, Prompts(ours, "x"), slots=2, length=256, capture=capture)
+    runner = ModelRunner(ours, VoiceCache(ours, "x"), slots=2, length=256, capture=capture)
     engine = BatchedEngine(runner, rows_per_step=2, max_waiting=9, max_wait=600)
 
-    def full(*_: object, **__: object) -> None:
+    def out_of_memory(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
-    expected = spoken(engine)
+    expected = synthesize(engine)
     with monkeypatch.context() as patch:
-        patch.setattr(ours, place, full)
+        patch.setattr(ours, method, out_of_memory)
         with pytest.raises(Overloaded, match="no memory left") as caught:
-            list(engine.speak(HELLO))
-    assert caught.value.retry_after == faults.RETRY_SECONDS
-    assert engine.status()["state"] == "ready"
-    again = spoken(engine)
+            list(engine.synthesize(HELLO))
+    assert caught.value.retry_after == 5
+    assert engine.status().state == "ready"
+    again = synthesize(engine)
     engine.stop()
     np.testing.assert_allclose(again, expected, rtol=0, atol=1e-4)

@@ -1,4 +1,4 @@
-"""Noise by counting: Philox as it is published, normal numbers, rows and patches of their own."""
+"""Counter-based noise: published Philox vectors, normal numbers, independent rows and patches."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def words(line: str) -> Tensor:
 
 @pytest.mark.parametrize(
     ("counter", "key", "scrambled"),
-    [  # the vectors that come with Random123, the paper's own library
+    [  # the test vectors of Random123, the paper's library
         ("0 0 0 0", "0 0", "6627e8d5 e169c58d bc57ac4c 9b00dbd8"),
         (
             "ffffffff ffffffff ffffffff ffffffff",
@@ -31,7 +31,7 @@ def words(line: str) -> Tensor:
         ),
     ],
 )
-def test_philox_is_the_published_one(counter: str, key: str, scrambled: str) -> None:
+def test_philox_matches_the_published_vectors(counter: str, key: str, scrambled: str) -> None:
     assert torch.equal(Noise(CPU).words(words(counter), words(key)), words(scrambled))
 
 
@@ -43,13 +43,13 @@ def test_the_numbers_are_normal() -> None:
     assert ((drawn**3).mean()).abs() < 0.03
     assert ((drawn**4).mean() - 3).abs() < 0.1
     assert drawn.isfinite().all()
-    # Each number of a patch by itself, and no two of a patch alike.
+    # Also each number of a patch, and no two of them are correlated.
     assert drawn.mean(dim=0).abs().max() < 0.25
-    related = torch.corrcoef(drawn.flatten(1).T).fill_diagonal_(0)  # [256, 256]
-    assert related.abs().max() < 0.25
+    correlation = torch.corrcoef(drawn.flatten(1).T).fill_diagonal_(0)  # [256, 256]
+    assert correlation.abs().max() < 0.25
 
 
-def test_a_row_draws_from_its_seed_and_its_patch_alone() -> None:
+def test_noise_depends_on_the_seed_and_the_patch_only() -> None:
     noise = Noise(CPU)
     seeds = torch.tensor([5, 5, 6, 5 + 2**32, 2**63 - 1])
     patches = torch.tensor([0, 1, 0, 0, 9])
@@ -57,12 +57,12 @@ def test_a_row_draws_from_its_seed_and_its_patch_alone() -> None:
     for row in range(5):
         assert torch.equal(noise(seeds[row, None], patches[row, None], 64, 2)[0], together[row])
     assert len({tuple(row.flatten().tolist()) for row in together}) == 5
-    related = torch.corrcoef(together.flatten(1)).fill_diagonal_(0)  # [5, 5]
-    assert related.abs().max() < 0.4
+    correlation = torch.corrcoef(together.flatten(1)).fill_diagonal_(0)  # [5, 5]
+    assert correlation.abs().max() < 0.4
 
 
-def test_the_same_seed_is_the_same_noise_for_ever() -> None:
-    """Other numbers would be other speech for everybody who keeps a seed."""
+def test_the_noise_of_a_seed_never_changes() -> None:
+    """Users store seeds to get the same speech again."""
     drawn = Noise(CPU)(torch.tensor([2026]), torch.tensor([3]), 64, 4)[0]  # [64, 4]
     expected = torch.tensor([-0.616513, 0.240306, -0.014083, -1.144296])
     torch.testing.assert_close(drawn[0], expected, atol=2e-6, rtol=0)

@@ -1,4 +1,4 @@
-"""Against upstream with the same noise: clips, patches, stop flags and sound."""
+"""Our models against upstream with the same noise: clips, patches, stop flags, samples."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.runtime import tiny
-from tests.runtime.clips import clip
-from tests.runtime.oracle import Oracle
-from tests.runtime.streams import Stream, alone
-from voxcpm_openai.runtime.loader import load_model
+from tests.support.runtime.oracle import Oracle
+from voxcpm_openai.runtime.device.loader import load_model
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
+from voxcpm_openai.testing import tiny_checkpoints as tiny
+from voxcpm_openai.testing.streams import Stream, alone, clip
 
 TEXT = "the hello 你好世界 12"
 PROMPT_TEXT = "the prompt. "
@@ -24,7 +23,7 @@ CASES += [("voxcpm2", "reference"), ("voxcpm2", "reference and prompt")]
 
 
 @pytest.mark.parametrize(("kind", "mode"), CASES)
-def test_a_stream_equals_upstreams(
+def test_a_stream_equals_upstream(
     model: Callable[[str], VoxCPM],
     oracle: Callable[[str], Oracle],
     kind: str,
@@ -32,7 +31,7 @@ def test_a_stream_equals_upstreams(
     tmp_path: Path,
 ) -> None:
     ours, theirs = model(kind), oracle(kind)
-    # Neither length is a whole number of patches, so that the padding counts.
+    # Neither length is a multiple of the patch, so that padding matters.
     prompt = clip(0.71, ours.encoder_rate, 1) if "prompt" in mode else None
     reference = clip(0.53, ours.encoder_rate, 2) if "reference" in mode else None
     cache = theirs.prompt(tmp_path, PROMPT_TEXT, prompt, reference)
@@ -41,15 +40,15 @@ def test_a_stream_equals_upstreams(
         prompt=None if prompt is None else ours.encode(prompt),
         reference=None if reference is None else ours.encode(reference, reference=True),
     )
-    heard = alone(ours, stream)
-    latents, stops = theirs.speak(TEXT, cache, stream.noise(ours), stream.steps, stream.cfg)
+    output = alone(ours, stream)
+    latents, stop_flags = theirs.generate(TEXT, cache, stream.noise(ours), stream.steps, stream.cfg)
 
-    torch.testing.assert_close(heard.latents, latents, atol=1e-4, rtol=0)
-    assert heard.stops == stops
-    assert len(set(stops)) == 2, "the checkpoint should both go on and stop"
-    before = ours.encode(prompt)[-ours.context :] if prompt is not None else latents[:0]
-    whole = theirs.decode(torch.cat((before, latents)))[len(before) * ours.patch_samples :]
-    torch.testing.assert_close(heard.samples, whole, atol=2e-5, rtol=0)
+    torch.testing.assert_close(output.latents, latents, atol=1e-4, rtol=0)
+    assert output.stop_flags == stop_flags
+    assert len(set(stop_flags)) == 2, "the checkpoint should have both flags"
+    context = ours.encode(prompt)[-ours.context :] if prompt is not None else latents[:0]
+    decoded = theirs.decode(torch.cat((context, latents)))[len(context) * ours.patch_samples :]
+    torch.testing.assert_close(output.samples, decoded, atol=2e-5, rtol=0)
     if cache is not None and prompt is not None:
         torch.testing.assert_close(stream.prompt, cache["audio_feat"], atol=1e-5, rtol=0)
     if cache is not None and reference is not None:
@@ -62,12 +61,12 @@ def test_other_steps_and_guidance(
 ) -> None:
     ours, theirs = model("voxcpm15"), oracle("voxcpm15")
     stream = Stream(text=TEXT, patches=4, steps=steps, cfg=cfg)
-    latents, _ = theirs.speak(TEXT, None, stream.noise(ours), steps, cfg)
+    latents, _ = theirs.generate(TEXT, None, stream.noise(ours), steps, cfg)
     torch.testing.assert_close(alone(ours, stream).latents, latents, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("kind", ["voxcpm15", "voxcpm2"])
-def test_what_a_configuration_may_say_differently(
+def test_options_of_the_configuration(
     checkpoint: Callable[[str], Path], kind: str, tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(checkpoint(kind), tmp_path / "other"))
@@ -78,14 +77,14 @@ def test_what_a_configuration_may_say_differently(
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     ours, theirs = load_model(folder, "cpu", "float32"), Oracle(folder, kind)
     stream = Stream(text=TEXT, patches=4)
-    heard = alone(ours, stream)
-    latents, _ = theirs.speak(TEXT, None, stream.noise(ours), stream.steps, stream.cfg)
-    torch.testing.assert_close(heard.latents, latents, atol=1e-4, rtol=0)
-    torch.testing.assert_close(heard.samples, theirs.decode(latents), atol=2e-5, rtol=0)
+    output = alone(ours, stream)
+    latents, _ = theirs.generate(TEXT, None, stream.noise(ours), stream.steps, stream.cfg)
+    torch.testing.assert_close(output.latents, latents, atol=1e-4, rtol=0)
+    torch.testing.assert_close(output.samples, theirs.decode(latents), atol=2e-5, rtol=0)
 
 
 @pytest.mark.parametrize("kind", tiny.KINDS)
-def test_upstream_reads_every_tensor_of_the_checkpoint(
+def test_upstream_loads_every_tensor_of_the_checkpoint(
     oracle: Callable[[str], Oracle], checkpoint: Callable[[str], Path], kind: str
 ) -> None:
     from safetensors.torch import load_file

@@ -13,15 +13,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.live import Server
-from tests.runtime.tiny import KINDS
-from tests.test_soak import ask
+from tests.live.test_soak import ask
+from tests.support.live_server import Server
+from voxcpm_openai.testing.tiny_checkpoints import KINDS
 
 TEXT = "Hello there. How are you?"
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def served(
+def kind_and_server(
     request: pytest.FixtureRequest,
     checkpoint: Callable[[str], Path],
     tmp_path_factory: pytest.TempPathFactory,
@@ -29,7 +29,7 @@ def served(
     kind = str(request.param)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        # In float32 a stream beside others is nearest to the stream by itself.
+        # float32 keeps a stream among others closest to the stream alone.
         with Server(
             engine="voxcpm", model=str(checkpoint(kind)), threads="1", dtype="float32"
         ) as server:
@@ -47,20 +47,20 @@ def post(server: Server, **fields: object) -> tuple[dict[str, str], bytes]:
         return dict(reply.headers), reply.read()
 
 
-def test_every_model_id_speaks(served: tuple[str, Server]) -> None:
-    _, server = served
+def test_every_model_id_returns_audio(kind_and_server: tuple[str, Server]) -> None:
+    _, server = kind_and_server
     with urllib.request.urlopen(f"{server.url}/v1/models", timeout=10) as reply:
         models = [model["id"] for model in json.load(reply)["data"]]
     assert sorted(models) == sorted(
         ["tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15", "voxcpm"]
     )
-    sounds = {model: post(server, model=model)[1] for model in models}
-    assert all(len(sound) > 4_000 for sound in sounds.values())
-    assert sounds["tts-1"] != sounds["tts-1-hd"]  # 5 steps and 10
+    outputs = {model: post(server, model=model)[1] for model in models}
+    assert all(len(audio) > 4_000 for audio in outputs.values())
+    assert outputs["tts-1"] != outputs["tts-1-hd"]  # 5 steps and 10
 
 
-def test_instructions_reach_voxcpm2_alone(served: tuple[str, Server]) -> None:
-    kind, server = served
+def test_only_voxcpm2_takes_instructions(kind_and_server: tuple[str, Server]) -> None:
+    kind, server = kind_and_server
     headers, whispered = post(server, instructions="Whisper.")
     _, plain = post(server)
     if kind == "voxcpm2":
@@ -71,8 +71,10 @@ def test_instructions_reach_voxcpm2_alone(served: tuple[str, Server]) -> None:
         assert len(whispered) == len(plain)
 
 
-def test_chinese_is_spoken_and_cyrillic_is_for_voxcpm2(served: tuple[str, Server]) -> None:
-    kind, server = served
+def test_all_models_speak_chinese_and_only_voxcpm2_cyrillic(
+    kind_and_server: tuple[str, Server],
+) -> None:
+    kind, server = kind_and_server
     assert len(post(server, input="你好，世界。")[1]) > 4_000
     if kind == "voxcpm2":
         assert len(post(server, input="Привет")[1]) > 4_000
@@ -83,29 +85,31 @@ def test_chinese_is_spoken_and_cyrillic_is_for_voxcpm2(served: tuple[str, Server
     caught.value.close()
 
 
-def test_clients_who_hang_up_at_random_disturb_nobody(served: tuple[str, Server]) -> None:
-    _, server = served
+def test_clients_that_disconnect_at_random_do_not_change_other_streams(
+    kind_and_server: tuple[str, Server],
+) -> None:
+    _, server = kind_and_server
     jobs = [
         {"model": "tts-1", "input": "One. " * count, "voice": voice, "seed": count}
         for count, voice in ((1, "alloy"), (2, "echo"), (3, "nova"))
     ]
     alone = [ask(server, job) for job in jobs]
 
-    def one(seed: int) -> None:
-        chance = random.Random(seed)
-        which = chance.randrange(len(jobs))
-        heard = ask(server, jobs[which], chance.choice([None, None, 0, 1]))
-        if heard is not None:
-            ours = np.frombuffer(heard, "<i2").astype(int)
-            wanted = np.frombuffer(alone[which] or b"", "<i2").astype(int)
-            assert len(ours) == len(wanted)
-            assert np.abs(ours - wanted).max() <= 4  # 1e-4 of full scale
+    def request(seed: int) -> None:
+        choice = random.Random(seed)
+        index = choice.randrange(len(jobs))
+        audio = ask(server, jobs[index], choice.choice([None, None, 0, 1]))
+        if audio is not None:
+            samples = np.frombuffer(audio, "<i2").astype(int)
+            expected = np.frombuffer(alone[index] or b"", "<i2").astype(int)
+            assert len(samples) == len(expected)
+            assert np.abs(samples - expected).max() <= 4  # 1e-4 of full scale
 
     with ThreadPoolExecutor(12) as clients:
-        list(clients.map(one, range(200)))
+        list(clients.map(request, range(200)))
     for _ in range(2000):
         engine = server.ready()["engine"]
-        if engine["live"] == engine["waiting"] == engine["streams"] == 0:
+        if engine["running"] == engine["waiting"] == engine["streams"] == 0:
             break
-    assert (engine["live"], engine["waiting"], engine["streams"]) == (0, 0, 0)
+    assert (engine["running"], engine["waiting"], engine["streams"]) == (0, 0, 0)
     assert not any("Traceback" in line for line in server.lines)

@@ -1,4 +1,4 @@
-"""Texts to ids, against upstream's tokenizer."""
+"""Token ids against upstream's tokenizer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runtime.oracle import Oracle
+from tests.support.runtime.oracle import Oracle
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 
 TEXTS = [
@@ -38,7 +38,7 @@ TEXTS = [
 
 @pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("kind", ["voxcpm15", "voxcpm2"])
-def test_ids_equal_upstreams(
+def test_ids_equal_upstream(
     model: Callable[[str], VoxCPM], oracle: Callable[[str], Oracle], kind: str, text: str
 ) -> None:
     assert model(kind).tokens(text) == oracle(kind).tokens(text)

@@ -12,26 +12,26 @@ import numpy as np
 import pytest
 import torch
 
-from tests.batched import hear
-from tests.hearing.stock import load_plugin
-from tests.live import Server
-from tests.runtime.oracle import Oracle
-from tests.runtime.test_runner import CLIP, NOBODY, SEGMENTS, STEPS
 from tests.runtime.test_server import post
-from tests.runtime.tiny import KINDS
-from voxcpm_openai import (
-    Engine,
-    InvalidRequest,
-    Segment,
-    Settings,
-    Utterance,
+from tests.support.live_server import Server
+from tests.support.runtime.oracle import Oracle
+from tests.support.runtime.utterances import (
+    CLONED,
+    DESIGNED,
+    OPTIONS,
+    SEGMENTS,
+    collect,
+    settings_of,
 )
+from tests.support.stock import load_plugin
+from voxcpm_openai import Engine, Segment, Utterance
+from voxcpm_openai.audio import read_clip
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
-from voxcpm_openai.runtime.prompts import read_clip
+from voxcpm_openai.testing.tiny_checkpoints import KINDS
 
 plugin: Any = load_plugin("upstream_engine")
 
-HELLO = Utterance((Segment("Hello there."),), CLIP, STEPS, seed=3)
+HELLO = Utterance((Segment("Hello there."),), CLONED, OPTIONS, seed=3)
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -41,14 +41,14 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def engine(kind: str, checkpoint: Callable[[str], Path]) -> Iterator[Engine]:
-    engine: Engine = plugin.start(Settings(model=str(checkpoint(kind)), threads=1))
+    engine: Engine = plugin.start(settings_of(checkpoint(kind)))
     yield engine
     engine.stop()
 
 
-def test_it_speaks_with_a_clip_and_without(engine: Engine) -> None:
-    for voice in (CLIP, NOBODY):
-        stream = engine.speak(replace(HELLO, segments=SEGMENTS, voice=voice))
+def test_it_synthesizes_with_and_without_a_clip(engine: Engine) -> None:
+    for voice in (CLONED, DESIGNED):
+        stream = engine.synthesize(replace(HELLO, segments=SEGMENTS, voice=voice))
         chunks = list(stream)
         assert [c.segment for c in chunks] == sorted(c.segment for c in chunks)
         assert {c.segment for c in chunks} == {0, 1, 2}
@@ -58,97 +58,99 @@ def test_it_speaks_with_a_clip_and_without(engine: Engine) -> None:
         assert stream.usage.output_tokens == len(chunks) - 2  # two are pauses
 
 
-def test_what_it_says_is_what_the_package_says(
+def test_its_samples_equal_the_packages(
     engine: Engine, kind: str, oracle: Callable[[str], Oracle]
 ) -> None:
-    assert CLIP.audio is not None
-    clip: dict[str, str] = {"reference_wav_path": str(CLIP.audio)}
+    assert CLONED.audio is not None
+    clip: dict[str, str] = {"reference_wav_path": str(CLONED.audio)}
     if kind != "voxcpm2":
-        clip = {"prompt_wav_path": str(CLIP.audio), "prompt_text": f"{CLIP.transcript} "}
-    theirs = oracle(kind).model  # made before the seed is set: making it draws
+        clip = {"prompt_wav_path": str(CLONED.audio), "prompt_text": f"{CLONED.transcript} "}
+    theirs = oracle(kind).model  # created before the seed is set: it draws numbers
     torch.manual_seed(3)
-    sound = theirs.generate_streaming("Hello there.", inference_timesteps=3, cfg_value=1.5, **clip)
-    expected = torch.cat(list(sound), dim=1)[0]  # [N]
+    chunks = theirs.generate_streaming("Hello there.", inference_timesteps=3, cfg_value=1.5, **clip)
+    expected = torch.cat(list(chunks), dim=1)[0]  # [N]
     options = {"inference_steps": 3, "cfg_value": 1.5}
-    np.testing.assert_array_equal(hear(engine.speak(replace(HELLO, options=options))), expected)
+    np.testing.assert_array_equal(
+        collect(engine.synthesize(replace(HELLO, options=options))), expected
+    )
 
 
-def test_a_clip_is_heard_as_our_own_model_hears_it(
+def test_a_clip_has_the_latents_of_our_own_model(
     kind: str, model: Callable[[str], VoxCPM], oracle: Callable[[str], Oracle]
 ) -> None:
-    assert CLIP.audio is not None
+    assert CLONED.audio is not None
     ours, theirs, second = model(kind), oracle(kind).model, kind == "voxcpm2"
     latents = ours.encode(
-        torch.from_numpy(read_clip(CLIP.audio, ours.encoder_rate)), reference=second
+        torch.from_numpy(read_clip(CLONED.audio, ours.encoder_rate)), reference=second
     )
     if second:
-        wanted = theirs.build_prompt_cache(reference_wav_path=str(CLIP.audio))["ref_audio_feat"]
+        expected = theirs.build_prompt_cache(reference_wav_path=str(CLONED.audio))["ref_audio_feat"]
     else:
-        wanted = theirs.build_prompt_cache("The words.", str(CLIP.audio))["audio_feat"]
-    torch.testing.assert_close(latents, wanted, atol=1e-5, rtol=0)
+        expected = theirs.build_prompt_cache("The words.", str(CLONED.audio))["audio_feat"]
+    torch.testing.assert_close(latents, expected, atol=1e-5, rtol=0)
 
 
-def test_many_at_once_are_heard_as_each_alone(engine: Engine, pool: ThreadPoolExecutor) -> None:
-    asked = [replace(HELLO, segments=SEGMENTS, seed=seed) for seed in range(4)]
-    alone = [hear(engine.speak(one)) for one in asked]
-    for heard, expected in zip(
-        pool.map(lambda one: hear(engine.speak(one)), asked), alone, strict=True
-    ):
-        np.testing.assert_array_equal(heard, expected)
+def test_concurrent_requests_equal_each_request_alone(
+    engine: Engine, pool: ThreadPoolExecutor
+) -> None:
+    utterances = [replace(HELLO, segments=SEGMENTS, seed=seed) for seed in range(4)]
+    alone = [collect(engine.synthesize(utterance)) for utterance in utterances]
+    together = pool.map(lambda utterance: collect(engine.synthesize(utterance)), utterances)
+    for samples, expected in zip(together, alone, strict=True):
+        np.testing.assert_array_equal(samples, expected)
     assert not np.array_equal(alone[0], alone[1])
 
 
-def test_without_a_seed_each_time_is_another(engine: Engine) -> None:
-    asked = replace(HELLO, seed=None)
-    first, second = hear(engine.speak(asked)), hear(engine.speak(asked))
+def test_without_a_seed_outputs_differ(engine: Engine) -> None:
+    utterance = replace(HELLO, seed=None)
+    first, second = (collect(engine.synthesize(utterance)) for _ in range(2))
     assert len(first) != len(second) or not np.array_equal(first, second)
 
 
-def test_it_says_what_it_is_and_can_do(engine: Engine, kind: str) -> None:
+def test_capabilities_and_status(engine: Engine, kind: str) -> None:
     second = kind == "voxcpm2"
-    assert (engine.designs, engine.needs_transcript) == (second, not second)
-    assert ("instructions" in engine.honours) is second
-    assert engine.languages == (() if second else ("zh", "en"))
+    capabilities = engine.capabilities
+    assert (capabilities.voice_design, capabilities.needs_transcript) == (second, not second)
+    assert ("instructions" in capabilities.params) is second
+    assert capabilities.languages == (() if second else ("zh", "en"))
     status = engine.status()
-    assert (status["state"], status["running"], status["waiting"]) == ("ready", 0, 0)
-    assert (status["device"], status["dtype"]) == ("cpu", "float32")
-    if not second:
-        with pytest.raises(InvalidRequest, match="no transcript"):
-            engine.speak(replace(HELLO, voice=replace(CLIP, transcript=None)))
+    assert (status.state, status.running, status.waiting) == ("ready", 0, 0)
+    assert (status.details["device"], status.details["dtype"]) == ("cpu", "float32")
 
 
-def test_the_dtype_of_the_settings_leaves_the_checkpoint_as_it_is(
+def test_the_dtype_setting_does_not_change_the_checkpoint(
     checkpoint: Callable[[str], Path],
 ) -> None:
     folder = checkpoint("voxcpm15")
     before = (folder / "config.json").read_bytes()
-    engine = plugin.start(Settings(model=str(folder), threads=1, dtype="bfloat16"))
-    assert engine.status()["dtype"] == "bfloat16"
-    assert len(hear(engine.speak(HELLO)))
+    engine = plugin.start(settings_of(folder, dtype="bfloat16"))
+    assert engine.status().details["dtype"] == "bfloat16"
+    assert len(collect(engine.synthesize(HELLO)))
     engine.stop()
     assert (folder / "config.json").read_bytes() == before
 
 
-def test_what_is_missing_is_named(
+def test_the_unavailable_reason_names_what_is_missing(
     checkpoint: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = Settings(model=str(checkpoint("voxcpm15")))
-    assert plugin.available(here) is None
-    assert "no such folder" in plugin.available(Settings(model=str(tmp_path / "nowhere")))
-    assert "float32, bfloat16" in plugin.available(replace(here, dtype="int8"))
+    folder = checkpoint("voxcpm15")
+    settings = settings_of(folder)
+    assert plugin.unavailable_reason(settings) is None
+    assert "no such folder" in plugin.unavailable_reason(settings_of(tmp_path / "nowhere"))
+    assert "float32, bfloat16" in plugin.unavailable_reason(settings_of(folder, dtype="int8"))
     monkeypatch.setattr(plugin, "PACKAGES", ("torch", "not_there", "nor_this"))
-    assert "not_there, nor_this are missing" in plugin.available(here)
-    assert "pip install --no-deps voxcpm" in plugin.available(here)
+    assert "not_there, nor_this are missing" in plugin.unavailable_reason(settings)
+    assert "pip install --no-deps voxcpm" in plugin.unavailable_reason(settings)
 
 
-def test_a_live_server_speaks_through_it(checkpoint: Callable[[str], Path]) -> None:
+def test_a_live_server_runs_it(checkpoint: Callable[[str], Path]) -> None:
     folder = str(checkpoint("voxcpm15"))
     with Server(engine="upstream", model=folder, threads="1") as server:
         server.wait_ready()
-        headers, sound = post(server)
+        headers, audio = post(server)
         assert headers["Content-Type"].startswith("audio/pcm")
-        assert len(sound) > 4_000
-        assert post(server)[1] == sound
+        assert len(audio) > 4_000
+        assert post(server)[1] == audio
         engine = server.ready()["engine"]
-        assert (engine["name"], engine["state"], engine["done"]) == ("upstream", "ready", 2)
+        assert (engine["name"], engine["state"], engine["completed"]) == ("upstream", "ready", 2)
         assert not any("Traceback" in line or "it/s" in line for line in server.lines)

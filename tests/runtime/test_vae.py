@@ -1,4 +1,4 @@
-"""The audio VAE against upstream's, and a stream against the whole."""
+"""The audio VAE against upstream's, and a stream against one call."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from itertools import pairwise
 import pytest
 import torch
 
-from tests.runtime import tiny
-from tests.runtime.clips import clip, normal
-from tests.runtime.oracle import Oracle
+from tests.support.runtime.oracle import Oracle
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
+from voxcpm_openai.testing import tiny_checkpoints as tiny
+from voxcpm_openai.testing.streams import clip, normal
 
 
 @pytest.mark.parametrize("kind", tiny.KINDS)
-def test_encoding_equals_upstreams(
+def test_encoding_equals_upstream(
     model: Callable[[str], VoxCPM], oracle: Callable[[str], Oracle], kind: str
 ) -> None:
     ours, theirs = model(kind), oracle(kind).model.audio_vae
@@ -24,28 +24,28 @@ def test_encoding_equals_upstreams(
     latents = ours.encode(samples, reference=True)  # [T, P, C]
     with torch.inference_mode():
         expected = theirs.encode(samples[None], ours.encoder_rate)[0]  # [C, frames]
-    got = latents.reshape(-1, channels).T[:, : expected.shape[1]]  # [C, frames]
+    actual = latents.reshape(-1, channels).T[:, : expected.shape[1]]  # [C, frames]
     assert expected.abs().max() > 1
-    torch.testing.assert_close(got, expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(actual, expected, atol=1e-5, rtol=0)
     assert latents.shape == (-(-expected.shape[1] // frames), frames, channels)
 
 
 @pytest.mark.parametrize("kind", tiny.KINDS)
-def test_a_prompt_is_padded_in_front_and_a_reference_behind(
+def test_a_prompt_is_padded_at_its_start_and_a_reference_at_its_end(
     model: Callable[[str], VoxCPM], kind: str
 ) -> None:
     ours = model(kind)
-    whole = ours.patch_samples * ours.encoder_rate // ours.sample_rate
-    samples = clip(0.5, ours.encoder_rate)[: 2 * whole - 5]  # [N]
+    patch = ours.patch_samples * ours.encoder_rate // ours.sample_rate
+    samples = clip(0.5, ours.encoder_rate)[: 2 * patch - 5]  # [N]
     silence = torch.zeros(5)
     assert torch.equal(ours.encode(samples), ours.encode(torch.cat((silence, samples))))
     padded = ours.encode(torch.cat((samples, silence)))
     assert torch.equal(ours.encode(samples, reference=True), padded)
-    assert ours.encode(samples[:whole]).shape[0] == 1
+    assert ours.encode(samples[:patch]).shape[0] == 1
 
 
 @pytest.mark.parametrize("kind", tiny.KINDS)
-def test_decoding_equals_upstreams_and_a_stream_the_whole(
+def test_decoding_equals_upstream_at_once_and_by_patches(
     model: Callable[[str], VoxCPM], oracle: Callable[[str], Oracle], kind: str
 ) -> None:
     ours = model(kind)
@@ -53,12 +53,12 @@ def test_decoding_equals_upstreams_and_a_stream_the_whole(
     expected = oracle(kind).decode(latents)  # [N]
     slots = ours.new_slots(3, 8)
     whole = ours.decode(slots, [0], latents.flatten(0, 1)[None])[0]  # [N]
-    # Two streams, one of which starts later, in slots that are no neighbours of one another.
+    # Two streams in slots that are not adjacent; one starts later.
     ours.decode(slots, [0], latents[:1])
     slots.reset(0)
     parts = [ours.decode(slots, [2], latents[:1])[0]]
-    for before, patch in pairwise(latents):
-        late, early = ours.decode(slots, [0, 2], torch.stack((before, patch)))
+    for previous, patch in pairwise(latents):
+        late, early = ours.decode(slots, [0, 2], torch.stack((previous, patch)))
         parts.append(early)
     assert 0.1 < expected.abs().max() < 1
     torch.testing.assert_close(whole, expected, atol=1e-5, rtol=0)
@@ -67,12 +67,12 @@ def test_decoding_equals_upstreams_and_a_stream_the_whole(
 
 
 @pytest.mark.parametrize("kind", tiny.KINDS)
-def test_a_clip_encoded_in_blocks_equals_the_clip_at_once(
+def test_encoding_in_blocks_equals_encoding_at_once(
     model: Callable[[str], VoxCPM], kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours = model(kind)
     samples = clip(1.0, ours.encoder_rate)  # [N]
     monkeypatch.setattr(ours.encoder, "block", 10**9)
     whole = ours.encode(samples)  # [T, P, C]
-    monkeypatch.setattr(ours.encoder, "block", ours.config.vae.frame_in)
+    monkeypatch.setattr(ours.encoder, "block", ours.config.vae.encoder_hop)
     torch.testing.assert_close(ours.encode(samples), whole, atol=1e-5, rtol=0)

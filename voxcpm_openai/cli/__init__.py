@@ -1,4 +1,4 @@
-"""The command line: ``voxcpm-openai COMMAND``, one command a file."""
+"""The command line: ``voxcpm-openai COMMAND``."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ import click
 
 from voxcpm_openai import __version__
 from voxcpm_openai.cli.bench import bench
-from voxcpm_openai.cli.check import check
-from voxcpm_openai.cli.models import models
-from voxcpm_openai.cli.pull import pull
-from voxcpm_openai.cli.serve import serve
+from voxcpm_openai.cli.models import models, pull
+from voxcpm_openai.cli.server import check, serve
 from voxcpm_openai.cli.speak import speak
 from voxcpm_openai.cli.voices import voices
 from voxcpm_openai.errors import VoxcpmError
 
 
 class Group(click.Group):
-    """Shows our own errors as one message, without a trace."""
+    """Shows our own errors as one message, without a traceback."""
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; a VoxcpmError becomes exit status 1 and its message."""
@@ -29,7 +27,7 @@ class Group(click.Group):
 @click.group(cls=Group)
 @click.version_option(__version__, prog_name="voxcpm-openai")
 def main() -> None:
-    """Speak through OpenAI's audio API, on your own machine.
+    """Run and use a self-hosted replacement for OpenAI's text-to-speech API.
 
     Settings come from VOXCPM_* variables and the TOML file that VOXCPM_CONFIG names;
     `voxcpm-openai check` shows them.

@@ -1,4 +1,4 @@
-"""``voxcpm-openai bench``: how a server fares under load."""
+"""``voxcpm-openai bench``: a load test of a server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from voxcpm_openai.load import TEXTS, LoadPlan, LoadReport, Spread, run
+from voxcpm_openai.load_test import TEXTS, LoadPlan, LoadReport, Percentiles, run
 
 DEFAULT_URL = "http://127.0.0.1:7861"
 
@@ -28,7 +28,7 @@ COLUMNS = (
 
 
 def _levels(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[int, ...]:
-    """Read numbers of streams, such as ``1,8,32``."""
+    """Parse numbers of streams, such as ``1,8,32``."""
     try:
         levels = tuple(int(part) for part in value.split(","))
     except ValueError:
@@ -68,10 +68,10 @@ def bench(
     api_key: str | None,
     json_file: Path | None,
 ) -> None:
-    """Ask the server at URL for speech, with more and more streams at once.
+    """Send speech requests to the server at URL, with rising numbers of streams.
 
-    An underrun is a moment when a listener who plays from the first byte on has nothing left.
-    RTF is the time of a reply by its seconds of sound (the median).
+    An underrun is a gap in the audio of a client that starts playback at the first byte.
+    RTF is the time of a reply divided by its seconds of audio (the median).
     """
     reports: list[LoadReport] = []
     for level in streams:
@@ -91,7 +91,7 @@ def bench(
         click.echo(_row(report))
         reports.append(report)
     warm_up = reports[0].warm_up
-    click.echo(f"the very first request: first byte {warm_up.first_byte * 1e3:.1f} ms")
+    click.echo(f"warm-up: first byte {warm_up.first_byte * 1e3:.1f} ms")
     if json_file is not None:
         json_file.write_text(json.dumps([asdict(report) for report in reports], indent=1) + "\n")
 
@@ -112,8 +112,8 @@ def _row(report: LoadReport) -> str:
         [
             str(report.streams),
             str(report.requests),
-            _spread(report.first_byte, 1e3, ".1f"),
-            _spread(report.total, 1, ".2f"),
+            _percentiles(report.first_byte, 1e3, ".1f"),
+            _percentiles(report.total, 1, ".2f"),
             f"{report.longest_gap * 1e3:.0f}",
             str(report.underruns),
             "-" if report.rtf is None else f"{report.rtf.p50:.3f}",
@@ -123,10 +123,10 @@ def _row(report: LoadReport) -> str:
     )
 
 
-def _spread(spread: Spread | None, scale: float, form: str) -> str:
-    if spread is None:
+def _percentiles(values: Percentiles | None, scale: float, form: str) -> str:
+    if values is None:
         return "-"
-    return " / ".join(format(v * scale, form) for v in (spread.p50, spread.p90, spread.p99))
+    return " / ".join(format(v * scale, form) for v in (values.p50, values.p90, values.p99))
 
 
 def _line(cells: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""``voxcpm-openai speak``: a text to a file, in this process, without a server."""
+"""``voxcpm-openai speak``: synthesize a text into a file, without a server."""
 
 from __future__ import annotations
 
@@ -6,27 +6,22 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import click
 import soundfile
 
-from voxcpm_openai.cli.started import started
-from voxcpm_openai.registry import choose_engine, load_registry
-from voxcpm_openai.resolve import Resolver, SpeechRequest
+from voxcpm_openai.context import AppContext
+from voxcpm_openai.gate import DeadlineGate
+from voxcpm_openai.principal import OPERATOR
+from voxcpm_openai.resolve import SpeechRequest
 from voxcpm_openai.settings import load_settings
 from voxcpm_openai.speech import Speech
-from voxcpm_openai.turns import Turns
-from voxcpm_openai.voices.catalog import Catalog
-from voxcpm_openai.voices.data import Data
-from voxcpm_openai.voices.owners import OPERATOR
-from voxcpm_openai.voices.store import Store
 
 STDIO = "-"
 
 SIZED = ("WAV", "FLAC")
-"""Formats whose streamed form does not know its length: many players would show 24 hours."""
+"""Formats that do not state their length when streamed; files on disk should."""
 
 Write = Callable[[bytes], object]
 
@@ -37,7 +32,7 @@ Write = Callable[[bytes], object]
 @click.option("--voice", help="The voice's id.  Default: VOXCPM_DEFAULT_VOICE.")
 @click.option("--model", help="The model's id.  Default: the first that the engine serves.")
 @click.option(
-    "--format", "format_", help="mp3, opus, aac, flac, wav, pcm...  Default: by the file's ending."
+    "--format", "format_", help="mp3, opus, aac, flac, wav, pcm...  Default: by the file extension."
 )
 @click.option("--speed", type=click.FloatRange(0.25, 4.0), default=1.0, show_default=True)
 def speak(
@@ -49,58 +44,55 @@ def speak(
     speed: float,
 ) -> None:
     """Speak TEXT into a file.  TEXT may be - for stdin."""
-    settings = load_settings()
-    registry = load_registry(settings)
-    spec = choose_engine(registry, settings).spec
+    ctx = AppContext.open(load_settings())
+    formats = ctx.registry.formats
     request = SpeechRequest(
-        model=model or registry.presets_for(spec.name)[0].id,
+        model=model or ctx.registry.presets_for(ctx.engine.name)[0].id,
         input=sys.stdin.read() if text == STDIO else text,
         voice=voice,
-        response_format=format_ or _format_of(output, list(registry.formats)),
+        response_format=format_ or _format_of(output, list(formats)),
         speed=speed,
     )
-    catalog = Catalog(registry.voices, Store(Data(settings.data_folder), settings))
-    resolver = Resolver(registry, catalog, settings, spec.name)
-    with started(spec, settings) as engine:
-        utterance, plan = resolver.resolve(request, engine, OPERATOR)
-        container = plan.format.name.upper()
+    with ctx.running_engine() as engine:
+        utterance, spec = ctx.resolver.resolve(request, engine, OPERATOR)
+        container = spec.format.name.upper()
         sized = output != STDIO and container in SIZED
-        if sized:  # soundfile makes the file from bare samples
-            plan = replace(plan, format=registry.formats["pcm"])
+        if sized:  # soundfile writes the container, with its length
+            spec = replace(spec, format=formats["pcm"])
         with (
-            _opened(output, container if sized else None, plan.rate) as write,
-            closing(Speech(engine, utterance, plan, Turns(1))) as speech,
+            _opened(output, container if sized else None, spec.rate) as write,
+            closing(Speech(engine, utterance, spec, DeadlineGate(1))) as speech,
         ):
             _write(speech, write, len(utterance.segments))
 
 
 def _write(speech: Speech, write: Write, segments: int) -> None:
-    """Write the pieces as they come; the bar counts segments and hides off a terminal."""
+    """Write the chunks as they arrive; on a terminal, show the progress in segments."""
     with click.progressbar(
         length=segments, label="speaking", file=sys.stderr, hidden=not sys.stderr.isatty()
     ) as bar:
-        for piece in speech:
-            write(piece)
+        for chunk in speech:
+            write(chunk)
             bar.update(speech.segment - bar.pos)
         bar.update(segments - bar.pos)
 
 
 def _format_of(output: str, known: list[str]) -> str:
-    ending = Path(output).suffix.lstrip(".").lower()
-    if output == STDIO or not ending:
+    extension = Path(output).suffix.lstrip(".").lower()
+    if output == STDIO or not extension:
         return "mp3"
-    if ending not in known:
+    if extension not in known:
         raise click.UsageError(
-            f"'.{ending}' is not a format; there are {', '.join(known)}. Name one with --format."
+            f"'.{extension}' is not a format; there are {', '.join(known)}. Name one with --format."
         )
-    return ending
+    return extension
 
 
 @contextmanager
 def _opened(output: str, container: str | None, rate: int) -> Iterator[Write]:
-    """Open the output for encoded bytes, or for 16-bit samples that go into a container.
+    """Open the output for encoded bytes, or for 16-bit samples with a ``container``.
 
-    A file that was not finished is not left behind.
+    Writes are atomic: an unfinished file is deleted.
     """
     if output == STDIO:
         yield sys.stdout.buffer.write
@@ -116,7 +108,7 @@ def _opened(output: str, container: str | None, rate: int) -> Iterator[Write]:
                 with soundfile.SoundFile(
                     file, "w", rate, channels=1, subtype="PCM_16", format=container
                 ) as sound:
-                    yield partial(sound.buffer_write, dtype="int16")
+                    yield lambda samples: sound.buffer_write(samples, dtype="int16")
         unfinished.replace(path)
     except OSError as error:
         raise click.ClickException(f"{output} cannot be written: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""VoxCPM, batched: the forward pass, the state of its streams, and what loads a checkpoint.
+"""VoxCPM, batched: the engine, the device, the loading of checkpoints, and the model.
 
-Nothing is imported here, so that the package can be looked at without torch.
+Nothing is imported here, so that the torch-free parts can be used without torch.
 """

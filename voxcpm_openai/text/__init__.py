@@ -1,4 +1,4 @@
-"""Text on its way to an engine: cleaned for the ear, judged, and split into breaths."""
+"""Text preparation: markup to plain text, script check, segments."""
 
 from voxcpm_openai.text.clean import clean
 from voxcpm_openai.text.script import foreign_letters, speakable

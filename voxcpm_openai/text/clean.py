@@ -1,4 +1,4 @@
-"""Making of a written text what a person would read aloud."""
+"""Markup to plain text: what a person would read aloud."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from voxcpm_openai.text.characters import GAP, close_gaps, compose, hide, plain, show
-from voxcpm_openai.text.inline import inline, money, spoken_addresses, with_code_hidden
+from voxcpm_openai.text.inline import hide_code, inline, money, shorten_urls
 from voxcpm_openai.text.script import WIDE, speakable
-from voxcpm_openai.text.tags import without_entities, without_tags
+from voxcpm_openai.text.tags import decode_entities, remove_tags
 
 _FENCE = re.compile(r"[\s>]*(`{3,}|~{3,})([^`]*)$")
 _DEFINITION = re.compile(
@@ -17,7 +17,7 @@ _DEFINITION = re.compile(
 )
 _HEADING = re.compile(r"\s*#{1,6}(?:\s+|$)")
 _NOTE = re.compile(r"\[!(\w{1,20})\]$")
-# What stands before an item or a quoted line: a bullet, ">", or an emoji used as a bullet.
+# The mark of an item or a quoted line: a bullet, ">", or an emoji used as a bullet.
 _BULLET = re.compile(rf"\s*(?:([-*+•])(?:\s+|$)|([{GAP}])[\s{GAP}]*)")
 _QUOTE = re.compile(r"\s*(>)[>\s]*")
 _NUMBER = re.compile(r"\s*\d{1,9}[.)]\s")
@@ -29,14 +29,14 @@ _WIDE = re.compile(f"[{WIDE}]")
 _EMPTY_LINES = re.compile(r"\n{3,}")
 
 _WRAPPED = range(55, 101)
-"""How long a line is whose end only the width of the page asked for."""
+"""The lengths of lines that may be wrapped at the width of a page."""
 
 
 class _Line(NamedTuple):
     """A line without its block marks.
 
-    ``raw``: its length as written; ``begins``: it does not go on with the line before;
-    ``ends``: no line goes on with it.
+    ``raw``: its original length; ``begins``: it does not continue the line before; ``ends``: the
+    next line does not continue it.
     """
 
     text: str
@@ -49,22 +49,22 @@ _BLANK = _Line("", 0, begins=True, ends=True)
 
 
 def clean(text: str) -> str:
-    r"""Return what a person would read aloud, in plain characters.
+    r"""Return a text as a person would read it aloud, in plain characters.
 
-    Markdown and HTML lose their marks, web addresses all but the host, pictures everything.
-    Blocks of code are left out, unless there is nothing else.  Bullets go and numbers of lists
-    stay.  ``"\n\n"`` is between paragraphs and ``"\n"`` between lines; lines that were only wrapped
-    at the edge of a page are joined.
+    Markdown and HTML markup, pictures and bullets are removed; numbers of lists stay.  URLs are
+    shortened to their host.  Code blocks are removed, unless there is nothing else.  ``"\n\n"``
+    separates paragraphs and ``"\n"`` lines; lines that are wrapped at the width of a page are
+    joined.
     """
-    prose, code = _without_fences(spoken_addresses(plain(text)).split("\n"))
-    said = _read(prose)
-    return said if said or not code else _read([hide(line) for line in code])
+    prose, code = _split_code_blocks(shorten_urls(plain(text)).split("\n"))
+    cleaned = _clean_lines(prose)
+    return cleaned if cleaned or not code else _clean_lines([hide(line) for line in code])
 
 
-def _without_fences(lines: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Return the lines outside blocks of code, and those inside.
+def _split_code_blocks(lines: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return the lines outside code blocks, and those inside.
 
-    A fence that is never closed fences nothing in: the text may be a piece of a longer one.
+    A fence that is not closed is ignored: the text may be a part of a longer one.
     """
     prose: list[str] = []
     code: list[str] = []
@@ -85,44 +85,44 @@ def _without_fences(lines: Iterable[str]) -> tuple[list[str], list[str]]:
     return prose + [line for line in block if not _FENCE.match(line)], code
 
 
-def _read(lines: Iterable[str]) -> str:
-    """Return lines without code blocks as they are read."""
-    # A backslash at its end is how Markdown writes a line break.
-    text = "\n".join(with_code_hidden(line.removesuffix("\\")) for line in lines)
+def _clean_lines(lines: Iterable[str]) -> str:
+    """Return the cleaned text of lines that have no code blocks."""
+    # In Markdown a backslash at the end is a line break.
+    text = "\n".join(hide_code(line.removesuffix("\\")) for line in lines)
     if text.count("$$") % 2 == 0:
-        text = text.replace("$$", "")  # formulas on lines of their own
-    text = without_entities(without_tags(text))
+        text = text.replace("$$", "")  # display formulas
+    text = decode_entities(remove_tags(text))
     written = text.split("\n")
     labels = {found[1].lower() for line in written if (found := _DEFINITION.match(line))}
-    said = []
-    for line in _unwrapped(_without_blocks(written)):
-        spoken = " ".join(close_gaps(money(show(inline(line, labels)))).split())
-        said.append(spoken if speakable(spoken) else "")
-    return compose(_EMPTY_LINES.sub("\n\n", "\n".join(said)).strip())
+    cleaned = []
+    for line in _join_wrapped(_remove_blocks(written)):
+        plain_line = " ".join(close_gaps(money(show(inline(line, labels)))).split())
+        cleaned.append(plain_line if speakable(plain_line) else "")
+    return compose(_EMPTY_LINES.sub("\n\n", "\n".join(cleaned)).strip())
 
 
-def _without_blocks(lines: Sequence[str]) -> list[_Line]:
+def _remove_blocks(lines: Sequence[str]) -> list[_Line]:
     """Return the lines without the marks of headings, lists, quotes, tables and rules."""
     rows = _table_rows(lines)
     marks = [found[1] if (found := _QUOTE.match(x) or _BULLET.match(x)) else None for x in lines]
-    said = []
+    cleaned = []
     for number, line in enumerate(lines):
         if number in rows:
             cells = _cells(line)
             if cells:
-                said.append(_Line(cells, len(line), begins=True, ends=True))
+                cleaned.append(_Line(cells, len(line), begins=True, ends=True))
         elif _is_rule(line) or _DEFINITION.match(line):
-            said.append(_BLANK)
+            cleaned.append(_BLANK)
         else:
-            beside = {*marks[max(number - 1, 0) : number], *marks[number + 1 : number + 2]}
-            said.append(_without_mark(line, marks[number] in beside))
-    return said
+            neighbours = {*marks[max(number - 1, 0) : number], *marks[number + 1 : number + 2]}
+            cleaned.append(_remove_mark(line, marks[number] in neighbours))
+    return cleaned
 
 
-def _without_mark(line: str, listed: bool) -> _Line:
-    """Return a line without heading, quote or bullet; ``listed``: one beside it has the same.
+def _remove_mark(line: str, listed: bool) -> _Line:
+    """Return a line without heading, quote or bullet; ``listed``: a line next to it has the same.
 
-    A lone ``- 5`` is a number below zero, not an item.
+    A single ``- 5`` is a negative number, not an item.
     """
     raw, begins = len(line), False
     for pattern in (_QUOTE, _BULLET):
@@ -141,14 +141,14 @@ def _without_mark(line: str, listed: bool) -> _Line:
 
 
 def _heading(text: str) -> str:
-    """Return a heading without the ``##`` that may close it; ``C#`` stays."""
+    """Return a heading without a closing ``##``; ``C#`` stays."""
     text = text.rstrip()
-    bare = text.rstrip("#")
-    return bare.rstrip() if bare[-1:].isspace() else text
+    unmarked = text.rstrip("#")
+    return unmarked.rstrip() if unmarked[-1:].isspace() else text
 
 
 def _is_rule(line: str) -> bool:
-    """Return whether a line is drawn: a rule, the line under a heading or a frame's edge."""
+    """Return whether a line is a rule, the underline of a heading or the border of a table."""
     marks = line.replace(" ", "")
     if len(marks) < 3:
         return False
@@ -159,7 +159,7 @@ def _is_rule(line: str) -> bool:
 
 
 def _is_divider(line: str) -> bool:
-    """Return whether a line divides a table's head from its body."""
+    """Return whether a line separates the head of a table from its body."""
     return "|" in line and "-" in line and set(line) <= set("|:-+= ")
 
 
@@ -180,7 +180,7 @@ def _table_rows(lines: Sequence[str]) -> set[int]:
 
 
 def _cells(row: str) -> str:
-    """Return the cells of a row with commas between; nothing for a divider."""
+    """Return the cells of a row, separated by commas; an empty string for a divider."""
     if _is_divider(row):
         return ""
     cells = [cell for part in row.split("|") if (cell := part.strip())]
@@ -188,8 +188,8 @@ def _cells(row: str) -> str:
     return " ".join(ended + cells[-1:])
 
 
-def _unwrapped(lines: Iterable[_Line]) -> list[str]:
-    """Return the lines, those joined that are one line broken at the edge of a page."""
+def _join_wrapped(lines: Iterable[_Line]) -> list[str]:
+    """Return the lines; those that are one line wrapped at the width of a page are joined."""
     joined: list[list[str]] = []
     before = _BLANK
     for line in lines:
@@ -197,8 +197,8 @@ def _unwrapped(lines: Iterable[_Line]) -> list[str]:
         if line.begins or before.ends or not wrapped:
             joined.append([line.text])
         else:
-            glued = _HYPHENED.search(before.text) and line.text[0].islower()
+            hyphenated = _HYPHENED.search(before.text) and line.text[0].islower()
             wide = _WIDE.match(before.text[-1:]) and _WIDE.match(line.text)
-            joined[-1] += ["" if glued or wide else " ", line.text]
+            joined[-1] += ["" if hyphenated or wide else " ", line.text]
         before = line
     return ["".join(parts) for parts in joined]

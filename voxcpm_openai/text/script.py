@@ -1,4 +1,4 @@
-"""Which script a letter belongs to, and whether a text holds anything to say."""
+"""Scripts of letters, and whether a text has anything that can be spoken."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _READ_SYMBOLS = frozenset("%&@+=#<>±×÷§©°→$€£¥₹")
 _SENTENCE_MARKS = frozenset(".!?…。！？")
 _SHOWN_LETTERS = 5
 
-# Greek letters that touch no other Greek letter are symbols (π, μ, Δx), which everybody reads.
+# Single Greek letters are symbols (π, μ, Δx), which every engine reads.
 _LONE_GREEK = re.compile(r"(?<![Ͱ-Ͽἀ-῿])[Ͱ-Ͽἀ-῿](?![Ͱ-Ͽἀ-῿])")
-# Letterlike and mathematical forms of letters (ℝ, ℵ, µ, 𝛼) are symbols too.
+# So are letterlike and mathematical forms of letters (ℝ, ℵ, µ, 𝛼).
 _SYMBOL_LETTERS = re.compile("[\u00b5\u2100-\u214f\U0001d400-\U0001d7ff\U0001ee00-\U0001eeff]")
 
-# The first words of a letter's Unicode name, and the script's plain name where it differs.
+# The first word of a letter's Unicode name -> the script's plain name, where it differs.
 _SCRIPT_NAMES = {
     "Cjk": "Chinese",
     "Ideographic": "Chinese",
@@ -37,7 +37,7 @@ _LATIN = (
     "en de fr es it pt nl pl sv da nb nn no fi is fo et lv lt cs sk sl hr bs hu ro sq eu ca gl "
     "ga gd cy br mt lb af tr az id ms tl jv su vi sw so zu xh st tn rw ha yo ig mg mi sm ht la eo"
 )
-# ISO 639-1 code -> the scripts that it is written in, besides Latin, which everybody reads.
+# ISO 639-1 code -> the scripts of the language, besides Latin, which every engine reads.
 _SCRIPTS: dict[str, frozenset[str]] = {code: frozenset() for code in _LATIN.split()} | {
     code: frozenset(scripts)
     for codes, scripts in (
@@ -70,10 +70,10 @@ _SCRIPTS: dict[str, frozenset[str]] = {code: frozenset() for code in _LATIN.spli
 
 
 def speakable(text: str) -> bool:
-    """Return whether a (cleaned) text holds anything that an engine could say.
+    """Return whether a cleaned text has anything that an engine can speak.
 
-    That is a letter or digit of any script, a symbol that is read out, such as ``%``, or
-    sentence marks and nothing else: clients check their key with ``"."``.
+    That is a letter or digit of any script, a symbol that is read aloud such as ``%``, or
+    only sentence marks: clients check their key with ``"."``.
     """
     if any(char.isalnum() or char in _READ_SYMBOLS for char in text):
         return True
@@ -82,10 +82,10 @@ def speakable(text: str) -> bool:
 
 
 def foreign_letters(text: str, languages: tuple[str, ...]) -> dict[str, str]:
-    """Return the letters that none of ``languages`` is written with: script -> first few letters.
+    """Return the letters of scripts that no language uses: script -> the first few letters.
 
-    ``languages`` are ISO 639-1 codes.  None at all, or one unknown here, means that nothing is
-    foreign.  Latin letters never are, nor symbols such as a lone ``π``, or ``ℝ``.
+    ``languages``: ISO 639-1 codes.  If there are none, or one has no known script, no letter is
+    foreign.  Latin letters never are, nor symbols such as a single ``π``, or ``ℝ``.
     """
     codes = [code.lower().partition("-")[0] for code in languages]
     if not codes or any(code not in _SCRIPTS for code in codes):

@@ -1,4 +1,4 @@
-"""Cutting a text into what is spoken in one breath, with the pauses between."""
+"""Splitting a text into segments, with the pauses between them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _OPENERS = "\"'“‘«‹(\\[{「『【（¿¡*_—–-"
 _WIDE = re.compile(f"[{WIDE}]")
 _LINES = re.compile(r"[^\n]+")
 # Marks that may end a sentence, with closing quotes and brackets.  Chinese and Japanese marks
-# need no space after them.  The lookbehind lets each run of marks be looked at only once.
+# need no space after them.  Because of the lookbehind, each run of marks is matched only once.
 _END = re.compile(
     rf"(?<![.!?…])(?P<mark>[.!?…।॥؟۔]++)[{_CLOSERS}]*+(?=\s|$|[{WIDE}])"
     rf"|(?P<wide>[。！？｡][.!?…。！？｡]*)[{_CLOSERS}]*"
@@ -31,7 +31,7 @@ _END = re.compile(
 _WORD = re.compile(r"\S")
 _LAST_WORD = re.compile(r"[^\s\"'“‘«(\[{—–/-]*$")
 _NEXT_WORD = re.compile(rf"[\s{_OPENERS}]*+(\w{{0,20}})")
-# Where a sentence too long can be cut: at the end of a clause, or between words.
+# Where a long sentence can be cut: at the end of a clause, or between words.
 _BREAK = re.compile(
     rf"(?P<clause>[,;:!?…،؛][{_CLOSERS}]*(?=\s)|[，、；：,;:](?=[{WIDE}])|[，、；：—]|(?<=\s)[–-](?=\s))"
     r"|(?P<word>\s+)"
@@ -47,8 +47,8 @@ _NUMBERED = re.compile(
     "No|Nos|Nr|[Vv]ol|[Ff]igs?|Eqs?|eq|Sec|Ch|Art|pp?|[Tt]el|[Ee]xt"
     "|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec"
 )
-# The end of a sentence only before a word that starts one: abbreviations, e.g., U.S., J. K.
-_SHORTENED = re.compile(
+# The end of a sentence only before a word that starts one: abbreviations such as U.S., J. K.
+_ABBREVIATION = re.compile(
     r"(?i:vs|cf|al|ca|approx|inc|ltd|co|corp|jr|sr|dept|univ|assn|bros|ave|blvd|rd|gmbh|bzw|vgl)"
     r"|(?:[^\W\d_]\.)+[^\W\d_]"
 )
@@ -61,7 +61,7 @@ _STARTER = re.compile(
 
 
 class _Span(NamedTuple):
-    """A stretch of the text, and the pause after it."""
+    """A part of the text, and the pause after it."""
 
     start: int
     end: int
@@ -69,16 +69,15 @@ class _Span(NamedTuple):
 
 
 def weight(text: str) -> int:
-    """Return how long a text is to speak: its characters, a Chinese one counted as three."""
+    """Return a measure of a text's duration: its characters, each wide one counted as three."""
     return sum(map(_weight, text))
 
 
 def split(text: str, limit: int = 240, first: int = 120) -> tuple[Segment, ...]:
-    """Return the text as segments: sentences, those that are too long cut where it hurts least.
+    """Return the text as segments: sentences; long ones are cut after a clause or between words.
 
-    No segment weighs more than ``limit``, and the first no more than ``first`` where a clause or
-    a word ends early enough, so that the first sound comes soon.  A Chinese, Japanese or Korean
-    character weighs three, any other one.  Nothing but white space is lost.
+    No segment has a ``weight`` above ``limit``, and the first none above ``first`` if a clause or
+    a word ends early enough, for a low latency.  Only white space is lost.
     """
     limit = max(limit, _WIDE_WEIGHT)
     spans: list[_Span] = []
@@ -145,13 +144,13 @@ def _ends_word(before: str, next_word: str) -> bool:
     word = found[0] if found else ""
     if _TITLE.fullmatch(word) or (_NUMBERED.fullmatch(word) and next_word[0].isdigit()):
         return False
-    if _SHORTENED.fullmatch(word) or (len(word) == 1 and word.isupper()):
+    if _ABBREVIATION.fullmatch(word) or (len(word) == 1 and word.isupper()):
         return _STARTER.fullmatch(next_word) is not None
     return not (word.isdigit() and len(word) <= 3 and before.strip() == word)
 
 
 def _cut(text: str, sentence: _Span, room: int, limit: int) -> Iterator[_Span]:
-    """Yield a sentence in pieces: the first weighs at most ``room``, others at most ``limit``."""
+    """Yield the parts of a sentence: the first weighs up to ``room``, others up to ``limit``."""
     start, end, pause = sentence
     weights = [0, *accumulate(map(_weight, text[start:end]))]
     if weights[-1] <= room:
@@ -166,12 +165,12 @@ def _cut(text: str, sentence: _Span, room: int, limit: int) -> Iterator[_Span]:
             words.append(found.start() - start)
     at = 0
     while weights[-1] - weights[at] > room:
-        cut, breath = _best(weights, at, room, clauses, words)
+        cut, cut_pause = _best(weights, at, room, clauses, words)
         if not cut and room < limit:
-            room = limit  # no early end in the first breath
+            room = limit  # no clause or word ends early enough for a short first segment
             continue
-        cut = cut or _hard(text, start, at, bisect_right(weights, weights[at] + room) - 1)
-        yield _Span(start + at, start + cut, breath)
+        cut = cut or _cut_word(text, start, at, bisect_right(weights, weights[at] + room) - 1)
+        yield _Span(start + at, start + cut, cut_pause)
         at, room = _past_space(text, start + cut, end) - start, limit
     yield _Span(start + at, end, pause)
 
@@ -179,9 +178,10 @@ def _cut(text: str, sentence: _Span, room: int, limit: int) -> Iterator[_Span]:
 def _best(
     weights: list[int], at: int, room: int, clauses: list[int], words: list[int]
 ) -> tuple[int, float]:
-    """Return where to cut next and the pause there; 0 where nothing ends within ``room``.
+    """Return where to cut next and the pause there; 0 if nothing ends within ``room``.
 
-    A clause end should leave neither a crumb behind nor one for later; else a word's end does.
+    Prefers the end of a clause, unless the part before or after it would be very short; then
+    the end of a word.
     """
     here, left = weights[at], weights[-1] - weights[at]
     third = room // 3
@@ -204,8 +204,8 @@ def _last(places: list[int], bound: int) -> int:
     return places[number - 1] if number else 0
 
 
-def _hard(text: str, start: int, at: int, cut: int) -> int:
-    """Return where to cut a word: at ``cut``, or a little before, not between letter and mark."""
+def _cut_word(text: str, start: int, at: int, cut: int) -> int:
+    """Return where to cut a word: at ``cut`` or up to 8 before, not before a combining mark."""
     for place in range(cut, max(cut - 8, at + 1), -1):
         if not unicodedata.combining(text[start + place]):
             return place
@@ -213,15 +213,15 @@ def _hard(text: str, start: int, at: int, cut: int) -> int:
 
 
 def _joined(text: str, spans: list[_Span], limit: int, first: int) -> list[_Span]:
-    """Return the spans, those without letter or digit joined to a neighbour where they fit."""
+    """Return the spans; those without letter or digit are joined to a neighbour if they fit."""
     joined: list[_Span] = []
     for span in spans:
         if joined:
             whole = _Span(joined[-1].start, span.end, span.pause)
             room = limit if len(joined) > 1 else first
-            lone = _is_fragment(text, span) or _is_fragment(text, joined[-1])
+            fragment = _is_fragment(text, span) or _is_fragment(text, joined[-1])
             if (
-                lone
+                fragment
                 and whole.end - whole.start <= limit
                 and weight(text[whole.start : whole.end]) <= room
             ):

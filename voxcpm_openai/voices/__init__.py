@@ -1,1 +1,1 @@
-"""The voices that can be asked for."""
+"""Voices: lookup, storage, intake of recordings, previews."""

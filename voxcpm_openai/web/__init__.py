@@ -1,1 +1,1 @@
-"""The HTTP face: one blueprint a file, and the manners of every reply."""
+"""HTTP: one blueprint per file, errors, authentication, the access log, the gunicorn worker."""

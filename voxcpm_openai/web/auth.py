@@ -1,4 +1,4 @@
-"""API keys: who may call what."""
+"""API keys: the principal of each request."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import hmac
 from flask import Flask, g, request
 
 from voxcpm_openai.errors import Unauthorized
-from voxcpm_openai.voices.owners import OPERATOR, STRANGER, owner_of
-from voxcpm_openai.web.state import state
+from voxcpm_openai.principal import ANONYMOUS, OPERATOR, Principal
+from voxcpm_openai.web.app_context import current_context
 
 OPEN_BLUEPRINTS = frozenset({"health"})
-"""Probes have no key."""
+"""Probes send no key."""
 
 DISCOVERY_BLUEPRINTS = frozenset({"models", "voices"})
 """Open WebUI lists models and voices without its key."""
@@ -25,18 +25,21 @@ def init_app(app: Flask) -> None:
 
 
 def check_key() -> None:
-    """Let the request pass or raise Unauthorized.  Without configured keys everybody passes."""
-    settings = state().settings
-    g.viewer = STRANGER if settings.api_keys else OPERATOR
+    """Set the principal of the request, or raise Unauthorized.
+
+    Without configured keys every client is the operator.
+    """
+    settings = current_context().settings
+    g.principal = ANONYMOUS if settings.api_keys else OPERATOR
     if not settings.api_keys or request.blueprint in OPEN_BLUEPRINTS or request.url_rule is None:
         return
     if request.method == "OPTIONS":  # a browser's preflight cannot carry the key
         return
     key = _sent_key()
-    # Compare with every key, so that the time tells nothing of which one was close.
+    # Compare with every key, so that the time does not tell which one was close.
     matches = [known for known in settings.api_keys if hmac.compare_digest(key, known.encode())]
     if matches:
-        g.viewer = owner_of(matches[0])
+        g.principal = Principal.for_key(matches[0])
         return
     reads = request.method in ("GET", "HEAD")
     if settings.public_discovery and reads and request.blueprint in DISCOVERY_BLUEPRINTS:
@@ -48,14 +51,14 @@ def check_key() -> None:
     raise Unauthorized("The API key is not one of this server's.", code="invalid_api_key")
 
 
-def viewer() -> str | None:
-    """Return who asks, as ``voices.owners`` has it: a key's owner, a stranger, or anybody."""
-    who: str | None = g.viewer
-    return who
+def current_principal() -> Principal:
+    """Return the principal of the current request; anonymous unless ``check_key`` has run."""
+    principal: Principal = g.get("principal", ANONYMOUS)
+    return principal
 
 
 def _sent_key() -> bytes:
-    """Return the key as bytes: WSGI hands headers over as Latin-1; keys may hold spaces."""
+    """Return the key as bytes: WSGI decodes headers as Latin-1, and keys may contain spaces."""
     header = request.headers.get("Authorization", "")
     key = header[len(SCHEME) :] if header.lower().startswith(SCHEME) else ""
     return key.strip().encode("latin-1", "replace")

@@ -1,4 +1,4 @@
-"""Designed voices: candidates after a description, one of which may be kept."""
+"""Voice design: candidates from a description, one of which may be kept."""
 
 from __future__ import annotations
 
@@ -8,22 +8,26 @@ from contextlib import ExitStack
 from flask import Blueprint, Response, jsonify, request
 
 from voxcpm_openai.contracts import Engine, Utterance
-from voxcpm_openai.voices import names
-from voxcpm_openai.voices.candidates import Design, require_design, utterances
-from voxcpm_openai.voices.clip import Clip
-from voxcpm_openai.voices.takes import Takes
-from voxcpm_openai.web.auth import viewer
-from voxcpm_openai.web.log import note
-from voxcpm_openai.web.state import state
+from voxcpm_openai.voices import validation
+from voxcpm_openai.voices.intake.clip import Clip
+from voxcpm_openai.voices.library import require_design
+from voxcpm_openai.voices.preview import BatchSynthesis, design_utterances
+from voxcpm_openai.voices.store.candidates import Design
+from voxcpm_openai.web.access_log import log_context
+from voxcpm_openai.web.app_context import current_context, disconnect_watch
+from voxcpm_openai.web.auth import current_principal
 
 blueprint = Blueprint("candidates", __name__)
 
 
 @blueprint.post("/v1/voices/<id_>/keep")
 def keep_candidate(id_: str) -> Response:
-    """Make a voice of a candidate.  Raises UnknownVoice, or InvalidRequest (``voices_full``)."""
-    voice = state().store.keep(id_, viewer())
-    note(voice=voice.id)
+    """Make a candidate a voice.
+
+    Raises UnknownVoice, or InvalidRequest (``voices_full``).
+    """
+    voice = current_context().store.keep(id_, current_principal())
+    log_context(voice=voice.id)
     return jsonify(
         {
             "object": "audio.voice",
@@ -36,18 +40,18 @@ def keep_candidate(id_: str) -> Response:
     )
 
 
-def design(asked: dict[str, str]) -> Response:
-    """Make candidates after a description, each from a seed of its own; say where they are."""
-    here = state()
-    wish = Design(
-        names.name(asked["name"]),
-        names.description(asked["description"], least=1),
-        asked.get("language", ""),
+def design_voice(fields: dict[str, str]) -> Response:
+    """Synthesize candidates for a description, each with a seed of its own; return their URLs."""
+    ctx = current_context()
+    design = Design(
+        validation.name(fields["name"]),
+        validation.description(fields["description"], min_length=1),
+        fields.get("language", ""),
     )
-    engine = here.running.get()
-    require_design(engine, here.running.name)
-    clips = speak(engine, utterances(wish))
-    candidates = here.candidates.add(wish, clips, owner=viewer())
+    engine = ctx.engine.get()
+    require_design(ctx.engine.name, engine.capabilities, hint=ctx.other_engines)
+    clips = synthesize_all(engine, design_utterances(design))
+    candidates = ctx.candidates.add(design, clips, current_principal())
     return jsonify(
         {
             "candidates": [
@@ -58,16 +62,17 @@ def design(asked: dict[str, str]) -> Response:
     )
 
 
-def speak(engine: Engine, asked: Sequence[Utterance]) -> list[tuple[Utterance, Clip]]:
-    """Speak utterances to their ends, side by side as far as there is room.
+def synthesize_all(engine: Engine, utterances: Sequence[Utterance]) -> list[tuple[Utterance, Clip]]:
+    """Synthesize utterances side by side, as far as the limit on streams allows.
 
-    Each that runs counts as a stream.  Raises Overloaded, and ClientLeft where nobody waits.
+    Each counts as a stream.  Raises Overloaded, and ClientLeft if the client disconnects.
     """
-    here = state()
-    at_once = min(len(asked), here.streams.limit)
-    takes = Takes(engine, asked, at_once)
+    limits = current_context().limits
+    concurrency = min(len(utterances), limits.limit)
+    batch = BatchSynthesis(engine, utterances, concurrency)
     with ExitStack() as cleanup:
-        for _ in range(at_once):
-            cleanup.enter_context(here.streams.enter())
-        cleanup.enter_context(here.watch.over(request.environ.get("gunicorn.socket"), takes.cancel))
-        return takes.clips()
+        for _ in range(concurrency):
+            cleanup.enter_context(limits.enter())
+        socket = request.environ.get("gunicorn.socket")
+        cleanup.enter_context(disconnect_watch().watch(socket, batch.cancel))
+        return batch.synthesize_all()

@@ -1,46 +1,49 @@
-"""``/v1/audio/voice_consents``: the recordings that allow the use of a voice."""
+"""``/v1/audio/voice_consents``: recordings that allow the use of a voice."""
 
 from __future__ import annotations
 
 from flask import Blueprint, Response, jsonify, request
 
 from voxcpm_openai.errors import InvalidRequest
-from voxcpm_openai.voices import clip, names
-from voxcpm_openai.voices.data import Consent
-from voxcpm_openai.web.auth import viewer
+from voxcpm_openai.voices import validation
+from voxcpm_openai.voices.intake import clip
+from voxcpm_openai.voices.store.data_folder import Consent
+from voxcpm_openai.web.access_log import log_context
+from voxcpm_openai.web.app_context import current_context
+from voxcpm_openai.web.auth import current_principal
 from voxcpm_openai.web.forms import load_form
-from voxcpm_openai.web.log import note
 from voxcpm_openai.web.schemas import ConsentSchema, NameSchema, PageSchema, load, load_json
-from voxcpm_openai.web.state import state
 
 blueprint = Blueprint("consents", __name__)
 
 
 @blueprint.post("/v1/audio/voice_consents")
 def create_consent() -> Response:
-    """Keep the recording of a consent: ``name``, ``language``, and ``recording`` as a file."""
-    here = state()
+    """Add a consent: ``name``, ``language``, and ``recording`` as a file."""
+    ctx = current_context()
     form, content = load_form(
-        ConsentSchema(), request, file="recording", strict=here.settings.strict
+        ConsentSchema(), request, file="recording", strict=ctx.settings.strict
     )
-    name = names.name(form["name"])
+    name = validation.name(form["name"])
     recording = clip.clean(content, param="recording")
-    consent = here.consents.add(name, recording.flac(), owner=viewer(), language=form["language"])
-    note(consent=consent.id)
+    consent = ctx.consents.add(
+        name, recording.flac(), language=form["language"], principal=current_principal()
+    )
+    log_context(consent=consent.id)
     return jsonify(_consent(consent))
 
 
 @blueprint.get("/v1/audio/voice_consents")
 def list_consents() -> Response:
-    """List the consents, oldest first: ``limit`` (1 to 100, or 20) of those behind ``after``."""
-    here = state()
-    page = load(PageSchema(), request.args, strict=here.settings.strict)
-    consents = here.consents.all(viewer())
+    """List the consents, oldest first: up to ``limit`` (1 to 100, default 20) after ``after``."""
+    ctx = current_context()
+    page = load(PageSchema(), request.args, strict=ctx.settings.strict)
+    consents = ctx.consents.all(current_principal())
     start = 0
     if (after := page.get("after")) is not None:
         ids = [consent.id for consent in consents]
         if after not in ids:
-            raise InvalidRequest(f"There is no consent '{after}' to go on after.", param="after")
+            raise InvalidRequest(f"There is no consent '{after}' to list from.", param="after")
         start = ids.index(after) + 1
     shown = consents[start : start + page["limit"]]
     return jsonify(
@@ -56,22 +59,33 @@ def list_consents() -> Response:
 
 @blueprint.get("/v1/audio/voice_consents/<id_>")
 def get_consent(id_: str) -> Response:
-    """Return one consent.  Raises UnknownConsent."""
-    return jsonify(_consent(state().consents.get(id_, viewer())))
+    """Return one consent.
+
+    Raises UnknownConsent.
+    """
+    return jsonify(_consent(current_context().consents.get(id_, current_principal())))
 
 
 @blueprint.post("/v1/audio/voice_consents/<id_>")
 def rename_consent(id_: str) -> Response:
-    """Give a consent another ``name``.  Raises UnknownConsent."""
-    here = state()
-    body = load_json(NameSchema(), request, strict=here.settings.strict)
-    return jsonify(_consent(here.consents.rename(id_, viewer(), names.name(body["name"]))))
+    """Change the ``name`` of a consent.
+
+    Raises UnknownConsent.
+    """
+    ctx = current_context()
+    body = load_json(NameSchema(), request, strict=ctx.settings.strict)
+    return jsonify(
+        _consent(ctx.consents.rename(id_, validation.name(body["name"]), current_principal()))
+    )
 
 
 @blueprint.delete("/v1/audio/voice_consents/<id_>")
 def delete_consent(id_: str) -> Response:
-    """Delete a consent that no voice rests on.  Raises UnknownConsent, or InvalidRequest."""
-    state().consents.remove(id_, viewer())
+    """Delete a consent that no voice uses.
+
+    Raises UnknownConsent, or InvalidRequest (``consent_in_use``).
+    """
+    current_context().consents.remove(id_, current_principal())
     return jsonify({"id": id_, "object": "audio.voice_consent", "deleted": True})
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from flask import Flask
 
+from voxcpm_openai.web.app_context import context_of
 from voxcpm_openai.web.speech import IGNORED, RATE
-from voxcpm_openai.web.state import state_of
 
 
 def init_app(app: Flask) -> None:
     """Let the pages of the configured origins call the server."""
-    origins = state_of(app).settings.cors_origins
+    origins = context_of(app).settings.cors_origins
     if not origins:
         return
     from flask_cors import CORS

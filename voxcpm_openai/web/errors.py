@@ -1,4 +1,4 @@
-"""Turns every exception into OpenAI's error envelope: the only place that does."""
+"""Turns every exception into a response in OpenAI's error envelope; nothing else does."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from voxcpm_openai.errors import RequestError
-from voxcpm_openai.web.log import note
+from voxcpm_openai.web.access_log import log_context
 
 logger = logging.getLogger(__name__)
 
@@ -28,18 +28,18 @@ def init_app(app: Flask) -> None:
 
 
 def _requested(error: RequestError) -> Response:
-    note(param=error.param or "-", code=error.code or "-")
+    log_context(param=error.param or "-", code=error.code or "-")
     body = envelope(error.message, error.type, error.param, error.code)
-    return _reply(body, error.status, error.headers)
+    return _response(body, error.status, error.headers)
 
 
 def _framework(error: HTTPException) -> Response:
-    """Map what Flask and Werkzeug raise; their own headers, such as ``Allow``, stay."""
+    """Map errors of Flask and Werkzeug; their headers, such as ``Allow``, are kept."""
     status = error.code or 500
     code = "unknown_url" if status == 404 else None
     headers = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
     type_ = "invalid_request_error" if status < 500 else "server_error"
-    return _reply(envelope(_words(error, status), type_, code=code), status, headers)
+    return _response(envelope(_words(error, status), type_, code=code), status, headers)
 
 
 def _words(error: HTTPException, status: int) -> str:
@@ -58,10 +58,10 @@ def _words(error: HTTPException, status: int) -> str:
 def _unexpected(error: Exception) -> Response:
     logger.exception("unexpected error in %s %s", request.method, request.path, exc_info=error)
     message = "The server failed to process the request. Its log has the trace by request id."
-    return _reply(envelope(message, "server_error"), 500, {})
+    return _response(envelope(message, "server_error"), 500, {})
 
 
-def _reply(body: object, status: int, headers: dict[str, str]) -> Response:
+def _response(body: object, status: int, headers: dict[str, str]) -> Response:
     response = jsonify(body)
     response.status_code = status
     response.headers.update(headers)

@@ -1,4 +1,4 @@
-"""Multipart bodies: some texts, and one file of sound."""
+"""Multipart bodies: text fields and one audio file."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from flask import Request
 from werkzeug.exceptions import UnsupportedMediaType
 
 from voxcpm_openai.errors import InvalidRequest
-from voxcpm_openai.voices.clip import MAX_BYTES
-from voxcpm_openai.web.schemas import Body, load
+from voxcpm_openai.voices.intake.clip import MAX_BYTES
+from voxcpm_openai.web.schemas import RequestSchema, load
 
 OVERHEAD = 256 * 1024
-"""Room in a body for the texts and for what stands between the parts, in bytes."""
+"""Bytes of a body beyond the file: the text fields and the boundaries."""
 
 MULTIPART = "multipart/form-data"
 
 
 def is_form(request: Request) -> bool:
-    """Whether the body is multipart; it may then be larger than others, if nothing was read yet."""
+    """Return whether the body is multipart; if so, allow it to be larger."""
     if request.mimetype != MULTIPART:
         return False
     request.max_content_length = MAX_BYTES + OVERHEAD
@@ -26,17 +26,18 @@ def is_form(request: Request) -> bool:
 
 
 def load_form(
-    schema: Body, request: Request, *, file: str, strict: bool
+    schema: RequestSchema, request: Request, *, file: str, strict: bool
 ) -> tuple[dict[str, Any], bytes]:
-    """Read the texts, as ``schemas.load`` does, and the content of the part ``file``.
+    """Return the text fields, as ``schemas.load`` does, and the content of the part ``file``.
 
-    Raises InvalidRequest for what is missing, wrong or there twice, and RequestEntityTooLarge.
+    Raises InvalidRequest for fields that are missing, wrong or repeated, and
+    RequestEntityTooLarge.
     """
     if not is_form(request):
-        wants = f"The body must be {MULTIPART}, with '{file}' as a file"
+        expected = f"The body must be {MULTIPART}, with '{file}' as a file"
         if request.mimetype in ("application/json", ""):
-            raise InvalidRequest(f"{wants}.", param=file)
-        raise UnsupportedMediaType(f"{wants}, not {request.mimetype}.")
+            raise InvalidRequest(f"{expected}.", param=file)
+        raise UnsupportedMediaType(f"{expected}, not {request.mimetype}.")
     texts = load_texts(schema, request, file=file, strict=strict)
     files = request.files.getlist(file)
     if len(files) > 1:
@@ -47,11 +48,13 @@ def load_form(
     return texts, files[0].read()
 
 
-def load_texts(schema: Body, request: Request, *, file: str, strict: bool) -> dict[str, Any]:
-    """Read the texts of a multipart body.  Raises InvalidRequest."""
+def load_texts(
+    schema: RequestSchema, request: Request, *, file: str, strict: bool
+) -> dict[str, Any]:
+    """Return the text fields of a multipart body.  Raises InvalidRequest."""
     for name, values in request.form.lists():
         if len(values) > 1:
-            raise InvalidRequest(f"'{name}' must be there once, not twice.", param=name)
+            raise InvalidRequest(f"'{name}' must not be repeated.", param=name)
     given = {name: value for name, value in request.form.items() if name != file}
-    # A form sends what nobody filled in as an empty text.
+    # Forms send fields that were not filled in as empty strings.
     return load(schema, {n: v for n, v in given.items() if v or n == "name"}, strict=strict)

@@ -1,4 +1,4 @@
-"""``/v1/models``: the model ids that the running engine can serve."""
+"""``/v1/models``: the models that the running engine serves."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from flask import Blueprint, Response, jsonify
 
 from voxcpm_openai.contracts import Preset
 from voxcpm_openai.errors import InvalidRequest
-from voxcpm_openai.web.state import state
+from voxcpm_openai.web.app_context import current_context
 
 blueprint = Blueprint("models", __name__)
 
 CREATED = 1_795_305_600
-"""When the first release was made (2026-11-22): the field must hold some whole number."""
+"""The date of the first release (2026-11-22): the field must be an integer."""
 
 OWNER = "voxcpm-openai"
 
@@ -24,14 +24,20 @@ def list_models() -> Response:
 
 @blueprint.get("/v1/models/<path:id_>")
 def get_model(id_: str) -> Response:
-    """Return one model.  Raises UnknownModel."""
-    return jsonify(_model(state().resolver.preset(id_)))
+    """Return one model.
+
+    Raises UnknownModel.
+    """
+    return jsonify(_model(current_context().resolver.preset(id_)))
 
 
 @blueprint.delete("/v1/models/<path:id_>")
 def delete_model(id_: str) -> Response:
-    """Refuse: presets come from plugins.  Raises UnknownModel, or InvalidRequest."""
-    preset = state().resolver.preset(id_)
+    """Refuse: models come from plugins.
+
+    Raises UnknownModel, or InvalidRequest.
+    """
+    preset = current_context().resolver.preset(id_)
     raise InvalidRequest(
         f"The model '{preset.id}' is built in and cannot be deleted.", param="model"
     )
@@ -44,8 +50,8 @@ def list_audio_models() -> Response:
 
 
 def _served() -> list[Preset]:
-    here = state()
-    return here.registry.presets_for(here.running.name)
+    ctx = current_context()
+    return ctx.registry.presets_for(ctx.engine.name)
 
 
 def _model(preset: Preset) -> dict[str, object]:

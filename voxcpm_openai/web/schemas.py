@@ -1,4 +1,4 @@
-"""The shapes of requests: each field checked by itself, with a message for a person."""
+"""Request schemas: each field is checked by itself.  Error messages are for people."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from werkzeug.exceptions import UnsupportedMediaType
 
 from voxcpm_openai.errors import InvalidRequest
 from voxcpm_openai.resolve import SpeechRequest
-from voxcpm_openai.voices import names
+from voxcpm_openai.voices import validation
 
 SAMPLE_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
-"""What the codecs take, in Hz."""
+"""The sample rates that the codecs support, in Hz."""
 
 MAX_INSTRUCTIONS = 4096
 MAX_NAME = 256
-"""The longest name of a model, voice or format, in characters: it may stand in an error message."""
+"""The longest name of a model, voice or format, in characters: error messages repeat it."""
 
 UNSET_INSTRUCTIONS = ("", "None")
-"""Home Assistant sends the word "None" where nobody wrote instructions."""
+"""Home Assistant sends the string "None" for instructions that are not set."""
 
 
 class VoiceName(fields.Field[str | None]):
-    """A voice as a string or as ``{"id": "..."}``; the empty string means the default."""
+    """A voice as a string or as ``{"id": "..."}``; an empty string means the default voice."""
 
     def _deserialize(self, value: object, *_: object, **__: object) -> str | None:
         if isinstance(value, dict):
@@ -41,52 +41,54 @@ class VoiceName(fields.Field[str | None]):
 
 
 def _number(low: float, high: float) -> fields.Float:
-    wrong = f"must be a number from {low} to {high}."
+    message = f"must be a number from {low} to {high}."
     return fields.Float(
         allow_none=True,
-        validate=validate.Range(low, high, error=wrong),
-        error_messages={"invalid": wrong, "special": wrong, "too_large": wrong},
+        validate=validate.Range(low, high, error=message),
+        error_messages={"invalid": message, "special": message, "too_large": message},
     )
 
 
-def _whole(low: int, high: int) -> fields.Integer:
-    wrong = f"must be a whole number from {low} to {high}."
+def _integer(low: int, high: int) -> fields.Integer:
+    message = f"must be a whole number from {low} to {high}."
     return fields.Integer(
         strict=True,
         allow_none=True,
-        validate=validate.Range(low, high, error=wrong),
-        error_messages={"invalid": wrong, "too_large": wrong},
+        validate=validate.Range(low, high, error=message),
+        error_messages={"invalid": message, "too_large": message},
     )
 
 
 def _text(longest: int | None = None, **kwargs: Any) -> fields.String:
     if longest is not None:
-        wrong = f"must have at most {longest} characters."
-        kwargs["validate"] = validate.Length(max=longest, error=wrong)
+        message = f"must have at most {longest} characters."
+        kwargs["validate"] = validate.Length(max=longest, error=message)
     return fields.String(error_messages={"invalid": "must be a string."}, **kwargs)
 
 
-LANGUAGE = validate.Regexp(names.LANGUAGE, error="must be a language code such as 'en' or 'en-US'.")
+LANGUAGE = validate.Regexp(
+    validation.LANGUAGE, error="must be a language code such as 'en' or 'en-US'."
+)
 
 
-class Body(Schema):
-    """The fields of a request's body.  Null means unset, except where a field is required."""
+class RequestSchema(Schema):
+    """The fields of a request's body.  Null means unset, except for required fields."""
 
     class Meta:
-        """Keep unknown fields: they are named in a header, or refused in strict mode."""
+        """Keep unknown fields: a header reports them, or strict mode refuses them."""
 
         unknown = INCLUDE
 
     @pre_load
     def check_encoding(self, data: Mapping[str, object], **_: object) -> Mapping[str, object]:
-        """Refuse lone surrogates, which JSON can carry and no text may hold."""
+        """Refuse lone surrogates: JSON may contain them, UTF-8 may not."""
         for name, value in data.items():
             if isinstance(value, str) and not _is_unicode(value):
-                raise ValidationError("holds half of a surrogate pair: not valid Unicode.", name)
+                raise ValidationError("has a lone surrogate, which is not valid Unicode.", name)
         return data
 
 
-class SpeechSchema(Body):
+class SpeechSchema(RequestSchema):
     """The body of ``POST /v1/audio/speech``."""
 
     model = _text(MAX_NAME, required=True)
@@ -99,7 +101,7 @@ class SpeechSchema(Body):
         allow_none=True,
         validate=validate.OneOf(["audio", "sse"], error="must be 'audio' or 'sse'."),
     )
-    seed = _whole(0, 2**63 - 1)
+    seed = _integer(0, 2**63 - 1)
     sample_rate = fields.Integer(
         strict=True,
         allow_none=True,
@@ -109,40 +111,40 @@ class SpeechSchema(Body):
         error_messages={"invalid": "must be a whole number."},
     )
     cfg_value = _number(0.1, 10.0)
-    inference_steps = _whole(2, 100)  # the solver skips its first step
+    inference_steps = _integer(2, 100)  # the solver skips its first step
     language = _text(allow_none=True, validate=LANGUAGE)
 
     @post_load(pass_original=True)
     def make(
         self, data: dict[str, Any], original: Mapping[str, object], **_: object
     ) -> SpeechRequest:
-        """Drop what is unset and set unknown fields apart, in the order in which they came."""
-        unknown = tuple(name for name in original if name not in self.fields)
+        """Drop unset fields, and keep unknown ones apart, in the order of the body."""
+        extra = {n: value for n, value in original.items() if n not in self.fields}
         given = {n: v for n, v in data.items() if n in self.fields and v is not None}
         if given.get("instructions", "").strip() in UNSET_INSTRUCTIONS:
             given.pop("instructions", None)
-        return SpeechRequest(**given, unknown=unknown)
+        return SpeechRequest(**given, extra=extra)
 
 
-class NameSchema(Body):
+class NameSchema(RequestSchema):
     """The body of ``POST /v1/audio/voice_consents/{id}``."""
 
     name = _text(required=True)
 
 
 class ConsentSchema(NameSchema):
-    """The texts of ``POST /v1/audio/voice_consents``."""
+    """The text fields of ``POST /v1/audio/voice_consents``."""
 
     language = _text(required=True, validate=LANGUAGE)
 
 
 class VoiceSchema(NameSchema):
-    """The texts of ``POST /v1/audio/voices``."""
+    """The text fields of ``POST /v1/audio/voices``."""
 
     type = _text(
         validate=validate.OneOf(
             ["audio_sample"],
-            error="must be 'audio_sample'; POST /v1/voices designs a voice after a description.",
+            error="must be 'audio_sample'; POST /v1/voices designs a voice from a description.",
         )
     )
     consent = _text()
@@ -158,15 +160,15 @@ class DesignSchema(NameSchema):
     language = _text(allow_none=True, validate=LANGUAGE)
 
 
-class ChangeSchema(Body):
+class ChangeSchema(RequestSchema):
     """The body of ``PATCH /v1/voices/{id}``."""
 
     name = _text(allow_none=True)
     description = _text(allow_none=True)
 
 
-class PageSchema(Body):
-    """The query of a list that comes in pages."""
+class PageSchema(RequestSchema):
+    """The query of a paginated list."""
 
     after = _text()
     limit = fields.Integer(
@@ -177,15 +179,15 @@ class PageSchema(Body):
 
 
 def load_speech(request: Request) -> SpeechRequest:
-    """Read a speech request.  Raises InvalidRequest for the first field that is wrong."""
+    """Return a speech request.  Raises InvalidRequest for the first wrong field."""
     loaded: SpeechRequest = _load(SpeechSchema(), _json_object(request))
     return loaded
 
 
-def load(schema: Body, values: Mapping[str, object], *, strict: bool) -> dict[str, Any]:
-    """Read fields; those that are unset are left out, and so are unknown ones.
+def load(schema: RequestSchema, values: Mapping[str, object], *, strict: bool) -> dict[str, Any]:
+    """Return the fields that are set and known.
 
-    Raises InvalidRequest for the first that is wrong, or in strict mode unknown.
+    Raises InvalidRequest for the first field that is wrong, or unknown in strict mode.
     """
     loaded: dict[str, Any] = _load(schema, values)
     if strict and (unknown := [name for name in values if name not in schema.fields]):
@@ -193,12 +195,12 @@ def load(schema: Body, values: Mapping[str, object], *, strict: bool) -> dict[st
     return {n: v for n, v in loaded.items() if n in schema.fields and v is not None}
 
 
-def load_json(schema: Body, request: Request, *, strict: bool) -> dict[str, Any]:
-    """Read a JSON body as ``load`` does."""
+def load_json(schema: RequestSchema, request: Request, *, strict: bool) -> dict[str, Any]:
+    """Return the fields of a JSON body, as ``load`` does."""
     return load(schema, _json_object(request), strict=strict)
 
 
-def _load(schema: Body, values: Mapping[str, object]) -> Any:
+def _load(schema: RequestSchema, values: Mapping[str, object]) -> Any:
     try:
         return schema.load(values)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""The gunicorn worker: gthread, with gunicorn's own errors in the envelope."""
+"""The gunicorn worker: gthread, with gunicorn's own errors in OpenAI's envelope."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from flask import Flask
 from gunicorn.http import errors as http_errors
 from gunicorn.workers.gthread import ThreadWorker
 
+from voxcpm_openai.web.access_log import API_VERSION
+from voxcpm_openai.web.app_context import context_of
 from voxcpm_openai.web.errors import envelope
-from voxcpm_openai.web.log import API_VERSION
-from voxcpm_openai.web.state import state_of
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ STATUSES: dict[type[Exception], int] = {
     http_errors.UnsupportedTransferCoding: 501,
     http_errors.ForbiddenProxyRequest: 403,
 }
-"""Faults of a request that never became one; the others of ``gunicorn.http`` are a plain 400."""
+"""The statuses of gunicorn's errors; its others are a 400."""
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
@@ -40,7 +40,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         addr: object,  # noqa: ARG002
         exc: BaseException,
     ) -> None:
-        """Answer what gunicorn could not hand to the app, in the shape of all other errors."""
+        """Answer errors of requests that never reached the app, in the same envelope."""
         request_id = f"req_{uuid.uuid4().hex}"
         status, message = _describe(exc)
         if status >= 500:
@@ -65,15 +65,15 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             logger.debug("client left before its error id=%s", request_id)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Turn readiness red as soon as the worker is told to stop."""
+        """Drain as soon as the worker is told to stop."""
         if isinstance(self.wsgi, Flask):
-            state_of(self.wsgi).running.drain()
+            context_of(self.wsgi).engine.drain()
         super().handle_exit(sig, frame)
 
     def stop_engine(self) -> None:
-        """Stop the engine, once no request runs any more (or none may)."""
+        """Stop the engine, after the last request."""
         if isinstance(self.wsgi, Flask):
-            state_of(self.wsgi).running.stop()
+            context_of(self.wsgi).engine.stop()
 
 
 def _describe(exc: BaseException) -> tuple[int, str]:

@@ -1,25 +1,22 @@
-"""``voxcpm-openai voices``: who can be asked to speak; one command a file."""
+"""``voxcpm-openai voices``: list, preview, add, design and remove voices."""
 
 from __future__ import annotations
 
 import click
 
 from voxcpm_openai.cli.voices.add import add
-from voxcpm_openai.cli.voices.design import design
-from voxcpm_openai.cli.voices.hear import hear
-from voxcpm_openai.cli.voices.keep import keep
-from voxcpm_openai.cli.voices.listing import listing
-from voxcpm_openai.cli.voices.remove import remove
-from voxcpm_openai.cli.voices.show import show
+from voxcpm_openai.cli.voices.design import design, keep
+from voxcpm_openai.cli.voices.manage import list_voices, remove, show
+from voxcpm_openai.cli.voices.preview import preview
 
 
 @click.group(invoke_without_command=True)
 @click.pass_context
 def voices(context: click.Context) -> None:
-    """List the voices, hear them, add your own, design new ones."""
+    """List the voices, preview them, add your own, design new ones."""
     if context.invoked_subcommand is None:
-        context.invoke(listing)
+        context.invoke(list_voices)
 
 
-for command in (listing, add, show, hear, remove, design, keep):
+for command in (list_voices, add, show, preview, remove, design, keep):
     voices.add_command(command)

@@ -1,4 +1,4 @@
-"""``voxcpm-openai voices add``: a voice of a recording."""
+"""``voxcpm-openai voices add``: a voice from a recording."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ from pathlib import Path
 
 import click
 
-from voxcpm_openai.cli.voices.house import House
+from voxcpm_openai.context import AppContext
 from voxcpm_openai.errors import InvalidRequest, VoxcpmError
-from voxcpm_openai.voices import clip, names
-from voxcpm_openai.voices.clip import Clip
-from voxcpm_openai.voices.owners import OPERATOR
-from voxcpm_openai.voices.transcript import Transcripts
+from voxcpm_openai.principal import OPERATOR
+from voxcpm_openai.settings import load_settings
+from voxcpm_openai.voices import validation
+from voxcpm_openai.voices.intake import clip
+from voxcpm_openai.voices.intake.clip import Clip
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
 @click.argument("recording", type=FILE)
-@click.option("--name", required=True, help="What the voice is called.")
+@click.option("--name", required=True, help="The name of the voice.")
 @click.option("--transcript", default="", help="The exact words of the recording.")
-@click.option("--description", default="", help="What the voice is like, for listings.")
+@click.option("--description", default="", help="A description, for listings.")
 @click.option("--language", default="", help="Its language: en, zh...")
 @click.option("--consent", type=FILE, help="A recording in which the speaker allows the use.")
 def add(
@@ -31,25 +32,27 @@ def add(
     language: str,
     consent: Path | None,
 ) -> None:
-    """Add a voice that sounds like RECORDING: 5 to 15 s of one speaker, in quiet.
+    """Add a voice that sounds like RECORDING: 5 to 15 s of one speaker, without noise.
 
-    Whoever may use the server may use the voice.
+    Every client of the server may use the voice.
     """
-    house = House.open()
-    name, description = names.name(name), names.description(description)
-    language = names.language(language)
-    words = names.transcript(transcript)
+    ctx = AppContext.open(load_settings())
+    name, description = validation.name(name), validation.description(description)
+    language = validation.language(language)
+    words = validation.transcript(transcript)
     sample = clip.clean(recording.read_bytes(), param="RECORDING")
-    words = words or _words(house, sample, language)
+    words = words or _transcribed(ctx, sample, language)
     allowed = None
     if consent is not None:
-        spoken = clip.clean(consent.read_bytes(), param="--consent").flac()
-        allowed = house.consents.add(name, spoken, owner=OPERATOR, language=language)
+        recording_of_consent = clip.clean(consent.read_bytes(), param="--consent").flac()
+        allowed = ctx.consents.add(
+            name, recording_of_consent, language=language, principal=OPERATOR
+        )
     try:
-        voice = house.store.add(
+        voice = ctx.store.add(
             name,
             sample.flac(),
-            owner=OPERATOR,
+            principal=OPERATOR,
             transcript=words,
             description=description,
             language=language,
@@ -57,20 +60,20 @@ def add(
         )
     except VoxcpmError:
         if allowed is not None:
-            house.consents.remove(allowed.id, OPERATOR)
+            ctx.consents.remove(allowed.id, OPERATOR)
         raise
     click.echo(voice.id)
 
 
-def _words(house: House, sample: Clip, language: str) -> str:
-    """Return the words of a recording that came without them; empty where nobody can tell."""
-    transcripts = Transcripts(house.registry.transcribers, house.settings)
+def _transcribed(ctx: AppContext, sample: Clip, language: str) -> str:
+    """Transcribe a recording; return an empty string if no transcriber is available."""
     try:
-        words = names.transcript(transcripts.words(sample, language.partition("-")[0].lower()))
+        words = validation.transcript(
+            ctx.transcriber.transcribe(sample, language.partition("-")[0].lower())
+        )
     except InvalidRequest as error:
         click.echo(
-            f"{error} Without --transcript, VoxCPM2 can speak in this voice; VoxCPM-0.5B and "
-            "VoxCPM1.5 cannot.",
+            f"{error} Engines that need a transcript cannot speak with this voice.",
             err=True,
         )
         return ""

@@ -1,1 +1,1 @@
-"""Weights and maths: state is passed in, nothing here knows of jobs, threads or HTTP."""
+"""The model: weights and arithmetic.  State is passed in; nothing here knows jobs or threads."""

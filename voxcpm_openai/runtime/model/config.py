@@ -1,6 +1,6 @@
-"""What ``config.json`` says, as frozen dataclasses.
+"""``config.json`` as frozen dataclasses.
 
-The defaults are upstream's: the first checkpoint (VoxCPM-0.5B) leaves many fields out.
+The defaults are upstream's: the first checkpoint (VoxCPM-0.5B) omits many fields.
 """
 
 from __future__ import annotations
@@ -9,21 +9,21 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-from voxcpm_openai.runtime.checkpoint import CheckpointError
+from voxcpm_openai.runtime.errors import CheckpointError
 
 
 @dataclass(frozen=True)
-class StackConfig:
-    """One MiniCPM stack: a language model, LocEnc's or LocDiT's."""
+class TransformerConfig:
+    """A MiniCPM transformer: one of the language models, LocEnc or LocDiT."""
 
-    width: int  # of the residual stream
-    inner: int  # of the MLP
-    layers: int
-    heads: int
-    kv_heads: int  # keys and values are shared by heads / kv_heads queries
-    head: int  # width of one head
-    epsilon: float  # of RMSNorm
-    residual_scale: float  # what a layer adds is multiplied by it (muP); 1 without muP
+    hidden_size: int
+    intermediate_size: int
+    num_layers: int
+    num_heads: int
+    num_kv_heads: int
+    head_dim: int
+    rms_norm_eps: float
+    residual_scale: float  # scales what a layer adds to the residual (muP); 1 without muP
     rope: RopeConfig | None
 
 
@@ -32,32 +32,32 @@ class RopeConfig:
     """Rotary positions with a factor for each frequency (LongRoPE, arXiv:2402.13753)."""
 
     theta: float
-    factors: tuple[float, ...]  # head / 2 of them
-    scale: float  # cosines and sines are multiplied by it
+    factors: tuple[float, ...]  # head_dim / 2 of them
+    scale: float  # of cosines and sines
 
 
 @dataclass(frozen=True)
-class VaeConfig:
-    """The audio VAE.  Rates in samples a second; strides multiply to samples a frame."""
+class VAEConfig:
+    """The audio VAE.  Rates in Hz; the product of the strides is the samples per frame."""
 
-    latent: int
-    encoder_width: int
+    latent_dim: int
+    encoder_dim: int
     encoder_strides: tuple[int, ...]
     encoder_rate: int
-    decoder_width: int
+    decoder_dim: int
     decoder_strides: tuple[int, ...]
     sample_rate: int
     trims_odd_strides: bool  # VoxCPM2's encoder pads one sample less where a stride is odd
     rate_bounds: tuple[int, ...] | None  # bins of the output rate that condition the decoder
 
     @property
-    def frame_in(self) -> int:
-        """Samples that become one frame."""
+    def encoder_hop(self) -> int:
+        """Input samples per frame."""
         return math.prod(self.encoder_strides)
 
     @property
-    def frame_out(self) -> int:
-        """Samples that one frame becomes."""
+    def decoder_hop(self) -> int:
+        """Output samples per frame."""
         return math.prod(self.decoder_strides)
 
 
@@ -66,23 +66,23 @@ class ModelConfig:
     """A whole checkpoint."""
 
     architecture: str  # voxcpm (0.5B, 1.5) or voxcpm2
-    vocabulary: int
+    vocab_size: int
     embedding_scale: float
-    patch: int  # latent frames a patch (P)
+    patch_size: int  # latent frames per patch (P)
     channels: int  # of a latent frame (C)
-    levels: int  # of the scalar quantisation, on each side of zero
-    quantised: int  # width that is quantised
-    max_length: int  # positions of text and audio together
-    mean_velocity: bool  # the solver tells LocDiT the length of its step
-    base: StackConfig
-    residual: StackConfig
-    encoder: StackConfig
-    dit: StackConfig
-    vae: VaeConfig
+    fsq_levels: int  # of the scalar quantization, on each side of zero
+    fsq_dim: int  # channels that are quantized (Q)
+    max_length: int  # positions, text and audio together
+    mean_velocity: bool  # LocDiT is given the size of the solver's step
+    base: TransformerConfig
+    residual: TransformerConfig
+    encoder: TransformerConfig
+    dit: TransformerConfig
+    vae: VAEConfig
 
 
 class _Fields:
-    """An object of the JSON that names the field that is missing or of the wrong kind."""
+    """A JSON object.  Errors name the field that is missing or has the wrong type."""
 
     def __init__(self, content: object, path: str = "") -> None:
         if not isinstance(content, dict):
@@ -126,7 +126,7 @@ class _Fields:
 
 
 def parse(content: dict[str, Any]) -> ModelConfig:
-    """Turn ``config.json`` into a ``ModelConfig``; the first wrong field is named."""
+    """Return the ``ModelConfig`` of a ``config.json``; raise CheckpointError at a wrong field."""
     fields = _Fields(content)
     architecture = str(content.get("architecture", "voxcpm")).lower()
     if architecture not in ("voxcpm", "voxcpm2"):
@@ -135,18 +135,19 @@ def parse(content: dict[str, Any]) -> ModelConfig:
         )
     second = architecture == "voxcpm2"
     lm, dit = fields.under("lm_config"), fields.under("dit_config")
-    base = _stack(lm)
-    residual = replace(base, layers=fields.integer("residual_lm_num_layers", 8 if second else 6))
+    base = _base_lm(lm)
+    num_layers = fields.integer("residual_lm_num_layers", 8 if second else 6)
+    residual = replace(base, num_layers=num_layers)
     if second and fields.flag("residual_lm_no_rope", False):
         residual = replace(residual, rope=None)
     return ModelConfig(
         architecture=architecture,
-        vocabulary=lm.integer("vocab_size"),
+        vocab_size=lm.integer("vocab_size"),
         embedding_scale=lm.number("scale_emb") if lm.flag("use_mup", True) else 1.0,
-        patch=fields.integer("patch_size", 4 if second else 2),
+        patch_size=fields.integer("patch_size", 4 if second else 2),
         channels=fields.integer("feat_dim", 64),
-        levels=fields.integer("scalar_quantization_scale", 9),
-        quantised=fields.integer("scalar_quantization_latent_dim", 512 if second else 256),
+        fsq_levels=fields.integer("scalar_quantization_scale", 9),
+        fsq_dim=fields.integer("scalar_quantization_latent_dim", 512 if second else 256),
         max_length=fields.integer("max_length", 8192 if second else 4096),
         mean_velocity=(dit if second else fields).flag("dit_mean_mode", False),
         base=base,
@@ -157,49 +158,50 @@ def parse(content: dict[str, Any]) -> ModelConfig:
     )
 
 
-def _stack(lm: _Fields) -> StackConfig:
-    """The base language model."""
-    width, heads = lm.integer("hidden_size"), lm.integer("num_attention_heads")
-    head = lm.integer("kv_channels", width // heads)
-    stack = StackConfig(
-        width=width,
-        inner=lm.integer("intermediate_size"),
-        layers=lm.integer("num_hidden_layers"),
-        heads=heads,
-        kv_heads=lm.integer("num_key_value_heads"),
-        head=head,
-        epsilon=lm.number("rms_norm_eps"),
+def _base_lm(lm: _Fields) -> TransformerConfig:
+    """Return the configuration of the base language model."""
+    hidden_size, num_heads = lm.integer("hidden_size"), lm.integer("num_attention_heads")
+    head_dim = lm.integer("kv_channels", hidden_size // num_heads)
+    transformer = TransformerConfig(
+        hidden_size=hidden_size,
+        intermediate_size=lm.integer("intermediate_size"),
+        num_layers=lm.integer("num_hidden_layers"),
+        num_heads=num_heads,
+        num_kv_heads=lm.integer("num_key_value_heads"),
+        head_dim=head_dim,
+        rms_norm_eps=lm.number("rms_norm_eps"),
         residual_scale=1.0,
-        rope=None if lm.flag("no_rope", False) else _rope(lm, head),
+        rope=None if lm.flag("no_rope", False) else _rope(lm, head_dim),
     )
-    return _scaled(lm, stack)
+    return _scaled(lm, transformer)
 
 
-def _local(lm: _Fields, own: _Fields) -> StackConfig:
-    """LocEnc's or LocDiT's stack: the language model's fields with some of their own."""
-    width, heads = own.integer("hidden_dim", 1024), own.integer("num_heads", 16)
-    head = own.integer("kv_channels", width // heads)
-    stack = replace(
-        _stack(lm),
-        width=width,
-        inner=own.integer("ffn_dim", 4096),
-        layers=own.integer("num_layers", 4),
-        heads=heads,
-        head=head,
-        rope=None if lm.flag("no_rope", False) else _rope(lm, head),
+def _local(lm: _Fields, own: _Fields) -> TransformerConfig:
+    """Return the configuration of LocEnc or LocDiT: the language model's with ``own`` fields."""
+    hidden_size, num_heads = own.integer("hidden_dim", 1024), own.integer("num_heads", 16)
+    head_dim = own.integer("kv_channels", hidden_size // num_heads)
+    transformer = replace(
+        _base_lm(lm),
+        hidden_size=hidden_size,
+        intermediate_size=own.integer("ffn_dim", 4096),
+        num_layers=own.integer("num_layers", 4),
+        num_heads=num_heads,
+        head_dim=head_dim,
+        rope=None if lm.flag("no_rope", False) else _rope(lm, head_dim),
     )
-    return _scaled(lm, stack)
+    return _scaled(lm, transformer)
 
 
-def _scaled(lm: _Fields, stack: StackConfig) -> StackConfig:
-    """With muP the depth of this very stack decides how much each layer adds."""
+def _scaled(lm: _Fields, transformer: TransformerConfig) -> TransformerConfig:
+    """Set the residual scale, which with muP depends on the transformer's own depth."""
     if not lm.flag("use_mup", True):
-        return stack
-    return replace(stack, residual_scale=lm.number("scale_depth") / math.sqrt(stack.layers))
+        return transformer
+    scale = lm.number("scale_depth") / math.sqrt(transformer.num_layers)
+    return replace(transformer, residual_scale=scale)
 
 
-def _rope(lm: _Fields, head: int) -> RopeConfig:
-    """LongRoPE: long factors where the model goes beyond the length it began with."""
+def _rope(lm: _Fields, head_dim: int) -> RopeConfig:
+    """Return LongRoPE's factors: the long ones if the model exceeds its original length."""
     scaling = lm.under("rope_scaling")
     longest, first = (
         lm.integer("max_position_embeddings"),
@@ -207,17 +209,17 @@ def _rope(lm: _Fields, head: int) -> RopeConfig:
     )
     name = "long_factor" if longest > first else "short_factor"
     factors = scaling.numbers(name)
-    if len(factors) != head // 2:
+    if len(factors) != head_dim // 2:
         raise CheckpointError(
             f"config.json: 'lm_config.rope_scaling.{name}' has {len(factors)} factors, "
-            f"but a head of {head} needs {head // 2}."
+            f"but a head of {head_dim} needs {head_dim // 2}."
         )
     scale = math.sqrt(1 + math.log(longest / first) / math.log(first))
     return RopeConfig(theta=lm.number("rope_theta"), factors=factors, scale=scale)
 
 
-def _vae(vae: _Fields, second: bool) -> VaeConfig:
-    """The VAE of either generation; variants that no checkpoint uses are refused by name."""
+def _vae(vae: _Fields, second: bool) -> VAEConfig:
+    """Return the configuration of the VAE; raise CheckpointError for unsupported variants."""
     wrong = {
         "depthwise": not vae.flag("depthwise", True),
         "use_noise_block": vae.flag("use_noise_block", False),
@@ -229,12 +231,12 @@ def _vae(vae: _Fields, second: bool) -> VaeConfig:
             raise CheckpointError(f"config.json: this 'audio_vae_config.{name}' is not supported.")
     rate = vae.integer("sample_rate", 16000)
     bounded = second and vae.content.get("sr_bin_boundaries", ()) is not None
-    return VaeConfig(
-        latent=vae.integer("latent_dim", 64),
-        encoder_width=vae.integer("encoder_dim", 128),
+    return VAEConfig(
+        latent_dim=vae.integer("latent_dim", 64),
+        encoder_dim=vae.integer("encoder_dim", 128),
         encoder_strides=vae.integers("encoder_rates", (2, 5, 8, 8)),
         encoder_rate=rate,
-        decoder_width=vae.integer("decoder_dim", 2048 if second else 1536),
+        decoder_dim=vae.integer("decoder_dim", 2048 if second else 1536),
         decoder_strides=vae.integers(
             "decoder_rates", (8, 6, 5, 2, 2, 2) if second else (8, 8, 5, 2)
         ),

@@ -1,13 +1,13 @@
-"""Matrix products with their weights; all of the model's but its convolutions are of these.
+"""Linear layers: all matrix products of the model but its convolutions.
 
-    Plain    as PyTorch has it                                   a GPU, and where the next cannot be
-    Packed   the weights laid out once as the CPU reads them     CPU, float32 and bfloat16
-    Int8     weights and inputs in whole numbers                 CPU, where it is asked for
+    Plain    PyTorch's                            on a GPU, and as a fallback
+    Packed   weights packed once for the CPU      CPU, float32 and bfloat16
+    Int8     8-bit weights and inputs             CPU, on request
 
-PyTorch hands float32 products to MKL, which is slow on processors that are not Intel's and with few
-rows on all.  oneDNN, which is in PyTorch too, is 2.5 to 4 times faster at the 2 to 300 rows that a
-step has, and lays the weights out anew at every call unless they were packed.  These are the
-operators that ``torch.compile`` puts into frozen graphs.
+PyTorch runs float32 products with MKL, which is slow on processors that are not Intel's, and with
+few rows on all.  oneDNN, which is part of PyTorch too, is 2.5 to 4 times faster at the 2 to 300
+rows of a step, but repacks the weights at every call unless they are packed once.
+``torch.compile`` uses the same operators in frozen graphs.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812  (its name everywhere)
+from torch.nn import functional as F  # noqa: N812  (its usual name)
 
 from voxcpm_openai.errors import StartError
-from voxcpm_openai.runtime.checkpoint import Weights
+from voxcpm_openai.runtime.loading.checkpoint import Weights
 
 ROWS = 144
-"""The number of rows that weights are packed for.  They serve any number; only 1 is a bad guess."""
+"""The number of rows that weights are packed for.  Any number works; only 1 is much slower."""
 
 
 class Linear(Protocol):
@@ -38,7 +38,7 @@ class Linear(Protocol):
 
 @dataclass(frozen=True)
 class Plain:
-    """The product as PyTorch has it."""
+    """PyTorch's product."""
 
     weight: Tensor  # [outputs, inputs]
     bias: Tensor | None  # [outputs]
@@ -49,7 +49,7 @@ class Plain:
 
 
 class Packed:
-    """The same product, exact but for the order of the sums."""
+    """The same product with packed weights; only the order of the sums differs."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         """``weight [outputs, inputs]``, ``bias [outputs]``."""
@@ -63,17 +63,17 @@ class Packed:
 
 
 class Int8:
-    """The product in 8-bit numbers: one scale for each output of the weights, one for each row.
+    """An 8-bit product: one scale for each output of the weights, one for each row of the input.
 
-    Because a row has a scale of its own, and whole numbers add up to the same sum in any order, a
-    row gives the same result whatever rows stand beside it.
+    Each row has its own scale, and integer sums are exact in any order: so a row's result does not
+    depend on the other rows.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         """``weight [outputs, inputs]`` in float32, ``bias [outputs]``."""
         self.scale = weight.abs().amax(dim=1).clamp_min(1e-12) / 127  # [outputs]
-        whole = (weight / self.scale[:, None]).round_().to(torch.int8)  # [outputs, inputs]
-        self.weight = torch.ops.onednn.qlinear_prepack(whole, [ROWS, weight.shape[1]])  # opaque
+        quantized = (weight / self.scale[:, None]).round_().to(torch.int8)  # [outputs, inputs]
+        self.weight = torch.ops.onednn.qlinear_prepack(quantized, [ROWS, weight.shape[1]])  # opaque
         self.zeros = torch.zeros(weight.shape[0], dtype=torch.int64)  # [outputs]
         self.bias = bias  # [outputs]
 
@@ -82,9 +82,9 @@ class Int8:
         rows = x.flatten(0, -2)  # [N, inputs]
         scale = rows.abs().amax(dim=1, keepdim=True).clamp_min(1e-12) / 127  # [N, 1]
         # Unsigned, around 128: the CPU's instructions multiply unsigned by signed.
-        whole = (rows / scale).round_().add_(128).to(torch.uint8)  # [N, inputs]
+        quantized = (rows / scale).round_().add_(128).to(torch.uint8)  # [N, inputs]
         y: Tensor = torch.ops.onednn.qlinear_pointwise(
-            whole, 1.0, 128, self.weight, self.scale, self.zeros, None, 1.0, 0, torch.float32,
+            quantized, 1.0, 128, self.weight, self.scale, self.zeros, None, 1.0, 0, torch.float32,
             "none", [], "",
         )  # [N, outputs]  # fmt: skip
         y = y.mul_(scale) if self.bias is None else torch.addcmul(self.bias, y, scale)
@@ -92,18 +92,18 @@ class Int8:
 
 
 def linear(weights: Weights, name: str, inputs: int, outputs: int, *, bias: bool = True) -> Linear:
-    """Load the layer ``name``, with its bias unless it has none; never in 8 bits."""
+    """Load the layer ``name``; never in 8 bits."""
     layer = weights.under(name)
     weight = layer.tensor("weight", outputs, inputs)  # [outputs, inputs]
     return product(weight, layer.tensor("bias", outputs) if bias else None)
 
 
 def fused(weights: Weights, parts: Mapping[str, int], inputs: int, *, scale: float = 1.0) -> Linear:
-    """Load a big product of a stack, without a bias: ``scale`` times the parts' outputs in a row.
+    """Load layers without bias that have the same input as one, times ``scale``.
 
-    ``parts``: the layers applied to the same input, with the number of their outputs.  These hold
-    nearly all of the model's numbers and are the ones that ``int8`` makes small.  Raises StartError
-    where 8-bit numbers cannot be multiplied.
+    ``parts``: the names of the layers, with their outputs.  These layers of a transformer hold
+    nearly all of the model's weights; ``int8`` applies to them only.  Raises StartError if the CPU
+    has no 8-bit products.
     """
     weight = weights.fused({f"{name}.weight": rows for name, rows in parts.items()}, inputs)
     if scale != 1.0:
@@ -119,14 +119,14 @@ def fused(weights: Weights, parts: Mapping[str, int], inputs: int, *, scale: flo
 
 
 def product(weight: Tensor, bias: Tensor | None) -> Linear:
-    """Make the exact product of ``weight [outputs, inputs]`` and ``bias [outputs]``."""
+    """Return the exact product of ``weight [outputs, inputs]`` and ``bias [outputs]``."""
     kind = Packed if weight.device.type == "cpu" and _packs(weight.dtype) else Plain
     return kind(weight, bias)
 
 
 @cache
 def _packs(dtype: torch.dtype) -> bool:
-    """Tell whether weights can be packed: by the operators being there, and the processor."""
+    """Return whether weights can be packed: it takes the operators, and an x86 processor."""
     if platform.machine() not in ("x86_64", "AMD64") or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     if dtype == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
@@ -136,8 +136,8 @@ def _packs(dtype: torch.dtype) -> bool:
 
 @cache
 def multiplies_int8() -> bool:
-    """Try the largest numbers there are: without VNNI their sums in pairs overflow 16 bits."""
+    """Return whether 8-bit products are exact: without VNNI, sums of pairs overflow 16 bits."""
     if not hasattr(torch.ops.onednn, "qlinear_pointwise"):
         return False
-    most = torch.full((64, 64), 127.0)  # [outputs, inputs], and as good as [N, inputs]
-    return bool(torch.allclose(Int8(most, None)(most), most @ most.T))
+    largest = torch.full((64, 64), 127.0)  # [outputs, inputs], and [N, inputs]
+    return bool(torch.allclose(Int8(largest, None)(largest), largest @ largest.T))

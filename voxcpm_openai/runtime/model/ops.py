@@ -1,38 +1,41 @@
-"""What the model calculates beside its products and convolutions: a GPU may do it otherwise.
+"""The small operators of the model, which a GPU may run as fused kernels.
 
-    TorchOps     PyTorch's operators, one after the other: what the others are held to
-    TritonOps    one kernel each, or two (``runtime/kernels``): a GPU, where it is asked for
+    TorchOps     PyTorch's operators; the reference for all others
+    TritonOps    one or two kernels each (``kernels``): for a GPU, on request
 
-They are chosen when a model is loaded, and passed on with its weights.  Shapes: B rows, T tokens of
-a row, S slots, N positions of a slot, h heads of width D, KV heads of keys and values.
+They are chosen when a model is loaded.  Shapes: B rows, T tokens of a row, S slots, N positions of
+a slot, H heads of dimension D, KV heads of keys and values.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from voxcpm_openai.runtime.model.noise import Noise
-
-if TYPE_CHECKING:
-    from voxcpm_openai.runtime.model.state import Rows
+from voxcpm_openai.runtime.model.state import TokenBatch
 
 Draw = Callable[[Tensor, Tensor, int, int], Tensor]
-"""Makes noise ``[B, C, P]`` of seeds ``[B]``, numbers of patches ``[B]``, C and P, as ``Noise``."""
+"""Draws noise ``[B, C, P]`` from seeds ``[B]``, patch numbers ``[B]``, C and P, as ``Noise``."""
 
 
 @dataclass(frozen=True)
-class Heads:
-    """How a row ``qkv [(h + 2 KV) D]`` is cut: queries, keys, values."""
+class HeadLayout:
+    """The layout of a row ``qkv [(H + 2 KV) D]``: queries, keys, values."""
 
-    own: int  # h
-    shared: int  # KV, by which h can be divided
-    width: int  # D
+    num_heads: int  # H
+    num_kv_heads: int  # KV, a divisor of H
+    head_dim: int  # D
+
+    @property
+    def qkv_size(self) -> int:
+        """The length of a row."""
+        return (self.num_heads + 2 * self.num_kv_heads) * self.head_dim
 
 
 @dataclass(frozen=True)
@@ -46,164 +49,197 @@ class Rope:
     sin: Tensor  # [N, D], with the sign of the swap
 
     def at(self, positions: Tensor | slice) -> tuple[Tensor, Tensor]:
-        """Return cosines and sines, ``[N', 1, D]`` each: the 1 stands for the heads."""
+        """Return cosines and sines, ``[N', 1, D]`` each; the 1 is the axis of heads."""
         return self.cos[positions].unsqueeze(-2), self.sin[positions].unsqueeze(-2)
 
 
 class Ops(Protocol):
-    """The operators.  They tell the host nothing and can be captured in a CUDA graph."""
+    """The operators.  None synchronizes with the host, so that a CUDA graph can capture them."""
 
-    copies_the_past: bool
-    """Whether ``see_past`` copies a row's past up to ``Rows.span``: a short span is the cheaper."""
+    gathers_kv: bool
+    """Whether ``decode_attention`` copies keys and values up to ``TokenBatch.kv_len``: if so, a
+    smaller ``kv_len`` is cheaper."""
 
     def norm(self, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
-        """RMSNorm of ``x [..., W]``, times ``weight [W]``."""
+        """Return the RMSNorm of ``x [..., W]``, times ``weight [W]``."""
 
     def add_norm(
-        self, x: Tensor, more: Tensor, weight: Tensor, epsilon: float
+        self, x: Tensor, delta: Tensor, weight: Tensor, epsilon: float
     ) -> tuple[Tensor, Tensor]:
-        """``x + more``, ``[B, T, W]`` each, and the norm of that."""
+        """Return ``x + delta``, ``[B, T, W]`` each, and its norm."""
 
-    def gated(self, gate_up: Tensor) -> Tensor:
-        """``silu(gate) * up`` of ``gate_up [..., 2 I]``: ``[..., I]``."""
+    def swiglu(self, gate_up: Tensor) -> Tensor:
+        """Return ``silu(gate) * up`` of ``gate_up [..., 2 I]``: ``[..., I]``."""
 
-    def see_all(self, qkv: Tensor, heads: Heads, rope: Rope | None, keep: slice) -> Tensor:
-        """Tokens ``qkv [B, T, (h + 2 KV) D]`` that all see each other: ``[B, T', h D]``.
+    def attention(self, qkv: Tensor, heads: HeadLayout, rope: Rope | None, keep: slice) -> Tensor:
+        """Return full attention over the tokens ``qkv [B, T, (H + 2 KV) D]``: ``[B, T', H D]``.
 
-        They stand at the positions from 0 on.  ``keep``: those of them that are wanted.
+        Their positions start at 0.  ``keep``: the tokens whose output is wanted.
         """
 
-    def see_past(
-        self, qkv: Tensor, heads: Heads, rope: Rope | None, k: Tensor, v: Tensor, rows: Rows
+    def decode_attention(
+        self,
+        qkv: Tensor,
+        heads: HeadLayout,
+        rope: Rope | None,
+        k: Tensor,
+        v: Tensor,
+        batch: TokenBatch,
     ) -> Tensor:
-        """A token of each row, ``qkv [B, (h + 2 KV) D]``, that sees its slot up to itself.
+        """Return the attention of one token per row over its slot, up to itself: ``[B, H D]``.
 
-        Its keys and values are kept in ``k, v [S, KV, N, D]`` first.  Rows that have a slot in
-        common stand at different positions of it, and see each other so.  Returns ``[B, h D]``.
+        The keys and values of ``qkv [B, (H + 2 KV) D]`` are stored in ``k, v [S, KV, N, D]`` first,
+        so that rows of one slot, at different positions, attend to each other.
         """
 
-    def line_up(
-        self, condition: Tensor, time: Tensor, past: Tensor, frames: Tensor, *, separate: bool
+    def build_dit_input(
+        self,
+        condition: Tensor,
+        time_embed: Tensor,
+        past: Tensor,
+        frames: Tensor,
+        *,
+        separate_time: bool,
     ) -> Tensor:
-        """What LocDiT sees: ``[2 B, L, W]``, the rows with their condition, then with none.
+        """Return the input of LocDiT, ``[2 B, L, W]``: rows with their condition, then without.
 
-        ``condition [B, M, W]``, ``time [B, W]``, then ``past, frames [B, P, W]``.  ``separate``:
-        the time is a token of its own behind the condition, and is not added to its only one.
+        ``condition [B, M, W]``, ``time_embed [B, W]``, then ``past, frames [B, P, W]``.
+        ``separate_time``: the time is a token of its own after the condition; otherwise it is added
+        to the condition, which has one token.
         """
 
-    def guide(self, x: Tensor, velocity: Tensor, cfg: Tensor, strides: Tensor) -> None:
-        """Go on from ``x [B, P, C]``, in place: Euler's method along the guided velocity.
+    def cfg_euler_step(self, x: Tensor, velocity: Tensor, cfg: Tensor, step_sizes: Tensor) -> None:
+        """Update ``x [B, P, C]`` in place: an Euler step along the guided velocity.
 
-        ``velocity [2 B, P, C]``: with the condition, and without; ``cfg, strides [B]``.
+        ``velocity [2 B, P, C]``: with the condition, then without; ``cfg, step_sizes [B]``.
         """
 
     def noise(self, device: torch.device) -> Draw:
-        """Return what draws noise on a device."""
+        """Return a function that draws noise on a device."""
 
     def snake(self, x: Tensor, alpha: Tensor, inverse: Tensor) -> Tensor:
-        """``x + sin²(a x) / a`` of ``x [B, C, T]``; ``alpha, inverse [1, C, 1]``: a and 1 / a."""
+        """Return ``x + sin²(a x) / a`` of ``x [B, C, T]``.
+
+        ``alpha, inverse [1, C, 1]``: a and 1 / a.
+        """
 
 
 class TorchOps:
     """PyTorch's operators."""
 
-    copies_the_past = True
+    gathers_kv = True
 
     def norm(self, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
-        """RMSNorm."""
+        """Return the RMSNorm."""
         return F.rms_norm(x, weight.shape, weight, epsilon)  # [..., W]
 
     def add_norm(
-        self, x: Tensor, more: Tensor, weight: Tensor, epsilon: float
+        self, x: Tensor, delta: Tensor, weight: Tensor, epsilon: float
     ) -> tuple[Tensor, Tensor]:
-        """A sum, and RMSNorm."""
-        x = x + more  # [B, T, W]
+        """Return the sum and its RMSNorm."""
+        x = x + delta  # [B, T, W]
         return x, self.norm(x, weight, epsilon)  # [B, T, W] each
 
-    def gated(self, gate_up: Tensor) -> Tensor:
-        """SiLU."""
+    def swiglu(self, gate_up: Tensor) -> Tensor:
+        """Return the gated product."""
         gate, up = gate_up.chunk(2, dim=-1)  # [..., I] each
         return F.silu(gate) * up  # [..., I]
 
-    def see_all(self, qkv: Tensor, heads: Heads, rope: Rope | None, keep: slice) -> Tensor:
-        """All keys are rotated, and the queries that are wanted."""
-        at = rope.at(slice(qkv.shape[1])) if rope else None  # [T, 1, D] twice
-        q, k, v = split(qkv, heads, at)
-        return attend(q[:, keep], k.transpose(1, 2), v.transpose(1, 2), None)  # [B, T', h D]
+    def attention(self, qkv: Tensor, heads: HeadLayout, rope: Rope | None, keep: slice) -> Tensor:
+        """Rotate all keys and queries, and compute the queries of ``keep``."""
+        tables = rope.at(slice(qkv.shape[1])) if rope else None  # [T, 1, D] twice
+        q, k, v = split_heads(qkv, heads, tables)
+        return grouped_attention(
+            q[:, keep], k.transpose(1, 2), v.transpose(1, 2), None
+        )  # [B, T', H D]
 
-    def see_past(
-        self, qkv: Tensor, heads: Heads, rope: Rope | None, k: Tensor, v: Tensor, rows: Rows
+    def decode_attention(
+        self,
+        qkv: Tensor,
+        heads: HeadLayout,
+        rope: Rope | None,
+        k: Tensor,
+        v: Tensor,
+        batch: TokenBatch,
     ) -> Tensor:
-        """What a row sees is gathered first."""
-        at = rope.at(rows.positions[:, None]) if rope else None  # [B, 1, 1, D] twice
-        q, key, value = split(qkv.unsqueeze(1), heads, at)  # [B, 1, h, D], [B, 1, KV, D] twice
-        k[rows.slots, :, rows.positions] = key[:, 0]  # [B, KV, D]
-        v[rows.slots, :, rows.positions] = value[:, 0]  # [B, KV, D]
-        seen = (rows.index, slice(None), slice(rows.span))
-        return attend(q, k[seen], v[seen], rows.mask)[:, 0]  # [B, h D]
+        """Store keys and values, then gather those of each row's slot."""
+        tables = rope.at(batch.positions[:, None]) if rope else None  # [B, 1, 1, D] twice
+        q, key, value = split_heads(
+            qkv.unsqueeze(1), heads, tables
+        )  # [B, 1, H, D], [B, 1, KV, D]x2
+        k[batch.slots, :, batch.positions] = key[:, 0]  # [B, KV, D]
+        v[batch.slots, :, batch.positions] = value[:, 0]  # [B, KV, D]
+        visible = (batch.index, slice(None), slice(batch.kv_len))
+        return grouped_attention(q, k[visible], v[visible], batch.mask)[:, 0]  # [B, H D]
 
-    def line_up(
-        self, condition: Tensor, time: Tensor, past: Tensor, frames: Tensor, *, separate: bool
+    def build_dit_input(
+        self,
+        condition: Tensor,
+        time_embed: Tensor,
+        past: Tensor,
+        frames: Tensor,
+        *,
+        separate_time: bool,
     ) -> Tensor:
-        """Copies."""
+        """Concatenate copies."""
         both = torch.cat((condition, torch.zeros_like(condition)))  # [2 B, M, W]
-        time = time[:, None].repeat(2, 1, 1)  # [2 B, 1, W]
-        lead = torch.cat((both, time), dim=1) if separate else both + time  # [2 B, M', W]
+        time = time_embed[:, None].repeat(2, 1, 1)  # [2 B, 1, W]
+        prefix = torch.cat((both, time), dim=1) if separate_time else both + time  # [2 B, M', W]
         frames = torch.cat((past, frames), dim=1)  # [B, 2 P, W]
-        return torch.cat((lead, frames.repeat(2, 1, 1)), dim=1)  # [2 B, M' + 2 P, W]
+        return torch.cat((prefix, frames.repeat(2, 1, 1)), dim=1)  # [2 B, M' + 2 P, W]
 
-    def guide(self, x: Tensor, velocity: Tensor, cfg: Tensor, strides: Tensor) -> None:
-        """CFG-Zero*: what is unconditional is first scaled to lie as near as it can."""
-        with_it, without = velocity.float().chunk(2)  # [B, P, C] each
-        dot = (with_it * without).sum(dim=(1, 2), keepdim=True)  # [B, 1, 1]
-        norm = without.square().sum(dim=(1, 2), keepdim=True) + 1e-8  # [B, 1, 1]
-        without = without * (dot / norm)  # [B, P, C]
-        guided = without + cfg[:, None, None] * (with_it - without)  # [B, P, C]
-        x -= strides[:, None, None] * guided  # [B, P, C]
+    def cfg_euler_step(self, x: Tensor, velocity: Tensor, cfg: Tensor, step_sizes: Tensor) -> None:
+        """Scale the unconditional velocity by its projection (CFG-Zero*), guide, and step."""
+        conditional, unconditional = velocity.float().chunk(2)  # [B, P, C] each
+        dot = (conditional * unconditional).sum(dim=(1, 2), keepdim=True)  # [B, 1, 1]
+        norm = unconditional.square().sum(dim=(1, 2), keepdim=True) + 1e-8  # [B, 1, 1]
+        unconditional = unconditional * (dot / norm)  # [B, P, C]
+        guided = unconditional + cfg[:, None, None] * (conditional - unconditional)  # [B, P, C]
+        x -= step_sizes[:, None, None] * guided  # [B, P, C]
 
     def noise(self, device: torch.device) -> Draw:
-        """Philox in whole numbers of 64 bits."""
+        """Return Philox in 64-bit integers."""
         return Noise(device)
 
     def snake(self, x: Tensor, alpha: Tensor, inverse: Tensor) -> Tensor:
-        """A sine and its square."""
+        """Return the activation."""
         wave = (x * alpha).sin_().square_()  # [B, C, T]
         return torch.addcmul(x, wave, inverse)  # [B, C, T]
 
 
-def split(
-    qkv: Tensor, heads: Heads, rope: tuple[Tensor, Tensor] | None
+def split_heads(
+    qkv: Tensor, heads: HeadLayout, tables: tuple[Tensor, Tensor] | None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries ``[B, T, h, D]``, keys and values ``[B, T, KV, D]`` of ``[B, T, (h + 2 KV) D]``.
+    """Return queries ``[B, T, H, D]``, keys and values ``[B, T, KV, D]`` of a ``qkv [B, T, ...]``.
 
-    ``rope``: cosines and sines ``[B or 1, T, 1, D]`` that queries and keys are rotated by.
+    ``tables``: cosines and sines ``[B or 1, T, 1, D]`` that rotate queries and keys.
     """
-    own, shared = heads.own, heads.shared
-    y = qkv.view(*qkv.shape[:2], own + 2 * shared, heads.width)  # [B, T, h + 2 KV, D]
-    qk, v = y[:, :, :-shared], y[:, :, -shared:]  # [B, T, h + KV, D], [B, T, KV, D]
-    if rope:
-        qk = rotate(qk, *rope)  # [B, T, h + KV, D]
-    return qk[:, :, :own], qk[:, :, own:], v
+    num_heads, num_kv_heads = heads.num_heads, heads.num_kv_heads
+    y = qkv.view(*qkv.shape[:2], num_heads + 2 * num_kv_heads, heads.head_dim)
+    qk, v = y[:, :, :-num_kv_heads], y[:, :, -num_kv_heads:]  # [B, T, H + KV, D], [B, T, KV, D]
+    if tables:
+        qk = rotate(qk, *tables)  # [B, T, H + KV, D]
+    return qk[:, :, :num_heads], qk[:, :, num_heads:], v
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn heads ``x [B, T, h, D]`` to their positions; cos and sin ``[B or 1, T, 1, D]``."""
-    wide = x.float()  # [B, T, h, D]
-    swapped = wide.roll(x.shape[-1] // 2, dims=-1)  # [B, T, h, D]: (x2, x1)
-    return torch.addcmul(wide * cos, swapped, sin).to(x.dtype)  # [B, T, h, D]
+    """Rotate heads ``x [B, T, H, D]`` to their positions; cos and sin ``[B or 1, T, 1, D]``."""
+    wide = x.float()  # [B, T, H, D]
+    swapped = wide.roll(x.shape[-1] // 2, dims=-1)  # [B, T, H, D]: (x2, x1)
+    return torch.addcmul(wide * cos, swapped, sin).to(x.dtype)  # [B, T, H, D]
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-    """Attention of ``q [B, T, heads, D]`` over ``k, v [B, KV, L, D]``: ``[B, T, heads D]``.
+def grouped_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+    """Return grouped-query attention of ``q [B, T, H, D]`` over ``k, v [B, KV, L, D]``.
 
-    ``mask``: ``[B or 1, 1, T, L]`` or ``[T, L]``, true where a token may look.  The queries that
-    share a key stand one after the other as rows, so that no key is ever repeated.
+    ``mask``: ``[B or 1, 1, T, L]`` or ``[T, L]``, true where a token may attend.  The G queries of
+    a KV head become rows of one product, so that no key is repeated.  Returns ``[B, T, H D]``.
     """
-    batch, tokens, heads, width = q.shape
-    shared = k.shape[1]
-    group = heads // shared
-    q = q.transpose(1, 2).reshape(batch, shared, group * tokens, width)  # [B, KV, G T, D]
+    batch, tokens, num_heads, head_dim = q.shape
+    num_kv_heads = k.shape[1]
+    group = num_heads // num_kv_heads
+    q = q.transpose(1, 2).reshape(batch, num_kv_heads, group * tokens, head_dim)  # [B, KV, G T, D]
     if mask is not None and tokens > 1:
         mask = mask.repeat(group, 1)  # [G T, L]
     y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)  # [B, KV, G T, D]
-    return y.reshape(batch, heads, tokens, width).transpose(1, 2).flatten(2)  # [B, T, heads D]
+    return y.reshape(batch, num_heads, tokens, head_dim).transpose(1, 2).flatten(2)  # [B, T, H D]

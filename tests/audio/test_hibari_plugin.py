@@ -1,0 +1,41 @@
+"""Registration of the embedded engine, its missing packages and its number of threads."""
+
+from __future__ import annotations
+
+import os
+from types import SimpleNamespace
+
+import pytest
+
+from tests.support.hibari import plugin
+from voxcpm_openai import Settings
+
+
+def test_the_plugin_registers_the_engine_and_its_model_id() -> None:
+    (spec,) = plugin.register_engines()
+    (preset,) = plugin.register_presets()
+    assert (spec.name, preset.id, preset.engine) == ("hibari", "hibari", "hibari")
+    assert spec.unavailable_reason(Settings()) is None
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        plugin.importlib.util, "find_spec", lambda name: None if name == "onnxruntime" else name
+    )
+    assert "onnxruntime" in plugin.unavailable_reason(Settings())
+
+
+def test_threads_are_the_number_of_segments_made_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Quick:
+        g2p = SimpleNamespace(oov=str)
+
+        def __init__(self, threads: int) -> None:
+            assert threads == 1
+
+        def __call__(self, text: str, seed: int) -> None:
+            pass
+
+    monkeypatch.setattr("hibari.Hibari", Quick)
+    cores = os.cpu_count() or 1
+    assert plugin.start(Settings(threads=0)).status().details["threads"] == cores
+    assert plugin.start(Settings(threads=cores + 1)).status().details["threads"] == cores + 1

@@ -1,1 +1,0 @@
-"""Ears for the tests: which words were said, and by whom."""

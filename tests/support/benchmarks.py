@@ -1,0 +1,25 @@
+"""Runs benchmarks as commands."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.support import ROOT
+
+
+def rows_of(folder: Path, *arguments: str) -> tuple[list[dict[str, Any]], str]:
+    """Run a benchmark; return its rows and what it printed."""
+    file = folder / "rows.json"
+    result = subprocess.run(
+        [sys.executable, *arguments, "--json", str(file)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return json.loads(file.read_text()), result.stdout

@@ -1,0 +1,88 @@
+"""The benchmarks run as commands, and write the rows that they promise."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support import ROOT
+from tests.support.benchmarks import rows_of
+
+PAGES = ("docs/benchmarks.md", "docs/gpu.md", "Makefile")
+
+
+def test_the_server_benchmark_starts_a_server_and_compares_it_with_the_engine(
+    tmp_path: Path,
+) -> None:
+    options = ("--streams", "1,2", "--requests", "2", "--text", "Hello.")
+    (*levels, cost), printed = rows_of(tmp_path, "benchmarks/server.py", *options)
+    assert [row["streams"] for row in levels] == [1, 2]
+    assert all(row["faults"] == {} and row["first_byte"]["p50"] > 0 for row in levels)
+    assert set(cost["first_byte_p50"]) == {"http", "engine"}
+    assert "the HTTP layer adds" in printed
+
+
+def test_the_loop_benchmark_measures_three_scenes(tmp_path: Path) -> None:
+    options = ("--streams", "1,3", "--iterations", "20")
+    rows, printed = rows_of(tmp_path, "benchmarks/loop.py", *options)
+    assert [(row["scene"], row["streams"]) for row in rows] == [
+        (scene, count) for scene in ("fast", "played", "texts") for count in (1, 3)
+    ]
+    for row in rows:
+        assert min(row["iteration"], row["silence"], row["schedule"], row["deliver"]) > 0
+        assert row["first_chunk"] >= 1
+        assert row["scene"] in printed
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
+def test_the_load_benchmark_measures_clients_and_the_threads_of_the_server(tmp_path: Path) -> None:
+    options = ("--streams", "1,3", "--formats", "pcm,mp3", "--seconds", "1", "--greedy")
+    rows, _ = rows_of(tmp_path, "benchmarks/load.py", *options)
+    assert [(row["format"], row["streams"]) for row in rows] == [
+        ("pcm", 1), ("pcm", 3), ("mp3", 1), ("mp3", 3),
+    ]  # fmt: skip
+    for row in rows:
+        assert row["faults"] == 0
+        assert row["requests"] >= row["streams"]
+        assert row["iteration_ms"] >= row["step_ms"] >= 5
+        assert min(row["first_p50_ms"], row["audio_per_second"], row["late_p50_ms"]) > 0
+        assert min(row["requests_cpu"], row["engine_cpu"], row["client_cpu"]) > 0
+
+
+def test_the_encoders_benchmark_compares_each_format_with_pydub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a program in the place of ffmpeg, which need not be installed."""
+    ffmpeg = tmp_path / "ffmpeg"
+    ffmpeg.write_text('#!/bin/sh\nfor last; do :; done\n: > "$last"\n')
+    ffmpeg.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    rows, _ = rows_of(tmp_path, "benchmarks/encoders.py", "--repeats", "1")
+    assert {row["format"] for row in rows} == {"aac", "flac", "mp3", "opus", "pcm", "wav"}
+    for row in rows:
+        assert row["ms_ratio"] == pytest.approx(row["pydub_ms"] / row["ours_ms"])
+
+
+def test_the_encoders_benchmark_says_what_it_needs() -> None:
+    result = subprocess.run(
+        [sys.executable, "benchmarks/encoders.py"],
+        cwd=ROOT,
+        env={"PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert "pydub needs ffmpeg" in result.stderr
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_commands_that_a_page_names_are_there(page: str) -> None:
+    named = re.findall(r"benchmarks/[\w/]+\.(?:py|txt)", (ROOT / page).read_text(encoding="utf-8"))
+    assert named
+    assert [name for name in named if not (ROOT / name).exists()] == []

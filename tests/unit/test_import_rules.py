@@ -1,0 +1,286 @@
+"""Which module may import which, read from the sources."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import voxcpm_openai
+from tests.support import ROOT
+
+PACKAGE = ROOT / "voxcpm_openai"
+NAME = "voxcpm_openai"
+
+# Third-party package -> the only places, relative to the root, that may import it.
+ALLOWED_PLACES = {
+    "flask": (f"{NAME}/app.py", f"{NAME}/web/"),
+    "flask_cors": (f"{NAME}/web/",),
+    "werkzeug": (f"{NAME}/web/",),
+    "marshmallow": (f"{NAME}/web/schemas.py", f"{NAME}/settings.py"),
+    "torch": (
+        f"{NAME}/runtime/device/",
+        f"{NAME}/runtime/loading/",
+        f"{NAME}/runtime/model/",
+        f"{NAME}/testing/",
+        "plugins/upstream_engine.py",
+        "plugins/voxcpm_engine.py",
+    ),
+    "triton": (f"{NAME}/runtime/model/kernels/",),
+    "av": (
+        "plugins/av_encoders.py",
+        f"{NAME}/audio.py",
+        f"{NAME}/voices/intake/",
+    ),
+    "faster_whisper": ("plugins/whisper_transcriber.py",),
+    "hibari": ("plugins/hibari_engine.py",),
+    "pluggy": (f"{NAME}/hookspecs.py", f"{NAME}/registry.py"),
+    "gunicorn": (f"{NAME}/web/worker.py", f"{NAME}/cli/server.py"),
+    "click": (f"{NAME}/cli/",),
+}
+
+# Part of the package -> the other parts that it may import.
+LEAVES = {"errors", "settings", "contracts", "playout", "principal"}
+CORE = LEAVES | {"audio", "context", "gate", "lifecycle", "limits", "registry", "resolve"}
+CORE |= {"speech", "text", "voices"}
+ALLOWED_PARTS = {
+    "errors": set(),
+    "playout": set(),
+    "settings": {"errors"},
+    "principal": {"errors"},
+    "contracts": {"settings"},
+    "generator_stream": {"contracts"},
+    "contract_checks": {"contracts", "settings"},
+    "checked_stream": {"contract_checks", "contracts", "errors"},
+    "audio": {"contracts", "errors"},
+    "text": {"contracts"},
+    "gate": {"errors"},
+    "limits": {"errors", "gate"},
+    "hookspecs": {"contracts", "settings"},
+    "registry": {"contract_checks", "contracts", "errors", "hookspecs", "settings"},
+    "voices": LEAVES | {"checked_stream"},
+    "lifecycle": {"contract_checks", "contracts", "errors", "registry", "settings"},
+    "resolve": LEAVES | {"registry", "text", "voices"},
+    "speech": {"audio", "checked_stream", "contracts", "errors", "gate", "playout", "resolve"},
+    "context": LEAVES | {"lifecycle", "limits", "registry", "resolve", "voices"},
+    "load_client": set(),
+    "load_test": {"audio", "errors", "load_client", "playout"},
+    "runtime": {"audio", "contracts", "errors", "playout", "settings"},
+    "web": CORE | {"__init__"},
+    "app": {"context", "settings", "web"},
+    "wsgi": {"app", "context", "errors", "settings", "web"},
+    "gunicorn_conf": {"errors", "registry", "settings"},
+    "cli": CORE | {"__init__", "load_test", "runtime"},
+    "__init__": LEAVES | {"audio", "gate", "generator_stream", "hookspecs"},
+    "__main__": {"cli"},
+    "testing": {
+        "__init__",
+        "contract_checks",
+        "contracts",
+        "errors",
+        "playout",
+        "runtime",
+        "settings",
+        "lifecycle",
+    },
+}
+
+# Part of the runtime -> the other parts of it that it may import.
+ALLOWED_RUNTIME_PARTS = {
+    "errors": set(),
+    "settings": set(),
+    "threads": set(),
+    "engine": {"errors"},
+    "loading": {"errors"},
+    "model": {"errors", "loading"},
+    "device": {"engine", "errors", "loading", "model", "threads"},
+}
+
+RUNTIME_USERS = {
+    "plugins/upstream_engine.py",
+    "plugins/voxcpm_engine.py",
+    f"{NAME}/cli/models.py",
+}
+
+MIN_LINES, MAX_LINES = 25, 330
+SMALL_FILES = {
+    "plugins/openai_presets.py": "a plugin is a file",
+    f"{NAME}/__main__.py": "python -m",
+    f"{NAME}/web/cors.py": "one blueprint or extension per file",
+    f"{NAME}/runtime/errors.py": "shared by packages that must not import each other",
+}
+
+
+def sources(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+def imports(path: Path) -> set[str]:
+    """Return the full names that a file imports anywhere, for type checking too."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            assert node.module is not None
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def shown(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module_of(path): path for path in sources(NAME)}
+
+
+def modules_imported(path: Path) -> Iterator[str]:
+    """Yield the modules of the package that a file imports."""
+    for name in imports(path):
+        if name in MODULES:
+            yield name
+        elif (parent := name.rpartition(".")[0]) in MODULES:
+            yield parent
+
+
+def parts_imported(path: Path) -> set[str]:
+    parts = {name.split(".")[1] if "." in name else "__init__" for name in modules_imported(path)}
+    return parts - {path.relative_to(PACKAGE).parts[0].removesuffix(".py")}
+
+
+@pytest.mark.parametrize("package", ALLOWED_PLACES)
+def test_a_third_party_package_is_imported_only_where_it_belongs(package: str) -> None:
+    others = [
+        shown(path)
+        for path in sources(NAME, "plugins")
+        if any(name.split(".")[0] == package for name in imports(path))
+        and not shown(path).startswith(ALLOWED_PLACES[package])
+    ]
+    assert others == []
+
+
+@pytest.mark.parametrize("path", sources(NAME), ids=shown)
+def test_a_part_imports_only_what_it_may(path: Path) -> None:
+    part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    assert parts_imported(path) <= ALLOWED_PARTS[part]
+
+
+@pytest.mark.parametrize("path", sources(f"{NAME}/runtime"), ids=shown)
+def test_a_part_of_the_runtime_imports_only_what_it_may(path: Path) -> None:
+    part = path.relative_to(PACKAGE / "runtime").parts[0].removesuffix(".py")
+    if part == "__init__":
+        return
+    prefix = f"{NAME}.runtime."
+    inside = {name.removeprefix(prefix).split(".")[0] for name in imports(path) if prefix in name}
+    assert inside - {part} <= ALLOWED_RUNTIME_PARTS[part]
+
+
+def test_no_modules_import_each_other_in_a_cycle_not_even_for_types() -> None:
+    graph = {
+        name: {other for other in modules_imported(path) if other != name}
+        for name, path in MODULES.items()
+    }
+    done: set[str] = set()
+
+    def visit(name: str, stack: tuple[str, ...]) -> None:
+        if name in stack:
+            raise AssertionError(" -> ".join([*stack[stack.index(name) :], name]))
+        if name not in done:
+            for other in sorted(graph[name]):
+                visit(other, (*stack, name))
+            done.add(name)
+
+    for name in sorted(graph):
+        visit(name, ())
+
+
+@pytest.mark.parametrize("path", sources("plugins", "examples"), ids=shown)
+def test_plugins_use_only_the_public_api(path: Path) -> None:
+    inside = {name for name in imports(path) if name.split(".")[0] == NAME}
+    if shown(path) in RUNTIME_USERS:
+        inside = {name for name in inside if not name.startswith(f"{NAME}.runtime")}
+    assert inside <= {f"{NAME}.{name}" for name in voxcpm_openai.__all__}
+
+
+def test_only_the_voxcpm_engines_and_pull_use_the_runtime() -> None:
+    users = {
+        shown(path)
+        for path in sources(NAME, "plugins")
+        if any(name.startswith(f"{NAME}.runtime") for name in imports(path))
+        and not shown(path).startswith((f"{NAME}/runtime/", f"{NAME}/testing/"))
+    }
+    assert users == RUNTIME_USERS
+
+
+@pytest.mark.parametrize(("folder", "other"), [("tests", "benchmarks"), ("benchmarks", "tests")])
+def test_tests_and_benchmarks_do_not_import_each_other(folder: str, other: str) -> None:
+    importers = [
+        shown(path)
+        for path in sources(folder)
+        if any(name.split(".")[0] == other for name in imports(path))
+    ]
+    assert importers == []
+
+
+def test_the_server_imports_nothing_of_the_test_kit() -> None:
+    importers = [
+        shown(path)
+        for path in sources(NAME, "plugins")
+        if any(name.startswith(f"{NAME}.testing") for name in imports(path))
+        and not shown(path).startswith(f"{NAME}/testing/")
+    ]
+    assert importers == []
+
+
+def test_importing_the_package_starts_no_thread_and_loads_nothing_heavy() -> None:
+    script = (
+        "import sys, threading, voxcpm_openai\n"
+        "assert threading.active_count() == 1\n"
+        "heavy = {'torch', 'flask', 'onnxruntime', 'hibari', 'gunicorn'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
+
+
+def test_the_torch_free_part_of_the_runtime_is_imported_without_torch() -> None:
+    names = [
+        name
+        for name in MODULES
+        if name.startswith(f"{NAME}.runtime")
+        and not name.startswith(tuple(f"{NAME}.runtime.{p}." for p in ("device", "model")))
+        and name not in (f"{NAME}.runtime.loading.checkpoint", f"{NAME}.runtime.loading.upstream")
+        and name != f"{NAME}.runtime.loading.tokenizer"
+    ]
+    assert f"{NAME}.runtime.engine.scheduler" in names
+    script = "import sys\nsys.modules['torch'] = None\n" + "\n".join(f"import {n}" for n in names)
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
+
+
+def test_the_public_api_is_what_all_lists() -> None:
+    names = voxcpm_openai.__all__
+    assert names == sorted(names, key=_as_ruff_sorts)
+    assert all(hasattr(voxcpm_openai, name) for name in names)
+
+
+def _as_ruff_sorts(name: str) -> tuple[bool, bool, str]:
+    return (name[0].islower() or name[0] == "_", name[0] != "_", name)
+
+
+@pytest.mark.parametrize(
+    "path", sources(NAME, "plugins", "benchmarks", "tests", "tools", "examples"), ids=shown
+)
+def test_a_file_is_neither_too_long_nor_too_short(path: Path) -> None:
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert lines <= MAX_LINES
+    is_module = shown(path).startswith((f"{NAME}/", "plugins/"))
+    if is_module and path.name != "__init__.py" and shown(path) not in SMALL_FILES:
+        assert lines >= MIN_LINES

@@ -1,0 +1,72 @@
+"""The scheduler steps only as many rows together as keep up with playback."""
+
+from __future__ import annotations
+
+from tests.support.scheduling import join, scheduler, step, stream
+from voxcpm_openai.runtime.engine.scheduler import Scheduler
+from voxcpm_openai.runtime.engine.stream import BatchedStream
+from voxcpm_openai.runtime.engine.timing import StepCostModel
+
+
+def simulate(
+    s: Scheduler, text: BatchedStream, *, base: float, row: float
+) -> tuple[list[int], float]:
+    """Synthesize a text with steps of ``base + row * rows`` seconds.
+
+    Return the number of rows of each step, and the seconds of underrun.
+    """
+    now, counts, underrun = 0.0, [], 0.0
+    while not text.ended:
+        s.admit(now)
+        rows = s.rows(now)
+        duration = base + row * len(rows)
+        now += duration
+        started = text.current.patches > 0 or text.current.index > 0
+        underrun += max(0.0, now - text.clock.deadline) if started else 0.0
+        for slot in rows:
+            job = s.live[slot].job
+            step(s, slot, now, stopped=job.patches + 1 >= job.length.expected_patches)
+        s.record_step(len(rows), duration)
+        counts.append(len(rows))
+    return counts, underrun
+
+
+def test_later_segments_do_not_interrupt_the_current_one() -> None:
+    """A step of one row takes 0.8 s for a second of audio, a step of two takes 1.2 s."""
+    s, text = scheduler(8), stream(6, 6, 6)
+    join(s, text)
+    counts, underrun = simulate(s, text, base=0.4, row=0.4)
+    assert counts[:5] == [1, 2, 1, 1, 1], "two are tried once and are too slow"
+    assert max(counts) > 1, "more rows are stepped once audio is buffered"
+    assert underrun < 0.5
+
+
+def test_all_rows_are_stepped_together_when_not_even_one_keeps_up() -> None:
+    s, text = scheduler(8), stream(6, 6, 6)
+    join(s, text)
+    counts, _ = simulate(s, text, base=1.2, row=0.1)
+    assert counts[:5] == [1, 2, 3, 3, 3]
+    assert len(counts) < 12
+
+
+def test_all_rows_are_stepped_together_when_all_keep_up() -> None:
+    s, text = scheduler(8), stream(6, 6, 6)
+    join(s, text)
+    counts, underrun = simulate(s, text, base=0.1, row=0.1)
+    assert counts[:4] == [1, 2, 3, 3]
+    assert underrun == 0
+
+
+def test_the_time_of_a_step_without_rows_is_ignored() -> None:
+    costs = StepCostModel()
+    costs.record(0, 9.0)
+    assert costs.keeps_up(1, 1.0)
+
+
+def test_a_row_count_that_was_too_slow_is_tried_again_later() -> None:
+    costs = StepCostModel()
+    costs.record(3, 1.5)
+    results = [costs.keeps_up(3, 1.0) for _ in range(50)]
+    assert results.count(True) == 50 - results.index(True)
+    assert 30 < results.index(True) < 50
+    assert costs.keeps_up(4, 1.0)

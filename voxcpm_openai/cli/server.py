@@ -1,0 +1,93 @@
+"""``voxcpm-openai serve`` and ``check``: start the server, or check whether it can start."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+
+import click
+
+from voxcpm_openai.contracts import EngineSpec
+from voxcpm_openai.errors import StartError
+from voxcpm_openai.registry import Registry, choose_engine, read_registry
+from voxcpm_openai.settings import (
+    Settings,
+    Source,
+    load_settings,
+    read_settings,
+    read_values,
+    sources,
+)
+
+
+@click.command()
+def serve() -> None:
+    """Start the server (gunicorn) in the foreground, at VOXCPM_HOST and VOXCPM_PORT."""
+    load_settings()  # report a wrong setting before gunicorn starts
+    from gunicorn.app.wsgiapp import run
+
+    sys.argv = ["gunicorn", "-c", "python:voxcpm_openai.gunicorn_conf", "voxcpm_openai.wsgi:app"]
+    run()
+
+
+@click.command()
+def check() -> None:
+    """Print the settings, the plugins and the engine; exit with 1 if the server cannot start."""
+    settings, problems = read_settings()
+    registry: Registry | None = None
+    try:
+        registry, wrong = read_registry(settings)
+        problems += wrong
+    except StartError as error:
+        problems.append(str(error))
+    _print_settings(settings, registry.plugin_settings() if registry else [])
+    if registry:
+        try:
+            _print_plugins(registry, settings)
+        except StartError as error:
+            problems.append(str(error))
+    for problem in dict.fromkeys(problems):
+        click.secho(f"wrong: {problem}", fg="red", err=True)
+    if problems:
+        sys.exit(1)
+    click.echo("the server can start")
+
+
+def _print_settings(settings: Settings, plugin_settings: Iterable[type]) -> None:
+    """Print every setting; one that is wrong has its default."""
+    kinds = {kind: read_values(kind, settings.raw)[0] for kind in (Settings, *plugin_settings)}
+    rows = [
+        (source.key, _shown(source, values), source.origin)
+        for kind, values in kinds.items()
+        for source in sources(kind, settings.raw)
+    ]
+    width = max(len(key) for key, _, _ in rows)
+    for key, value, origin in rows:
+        click.echo(f"{key:{width}}  {value}  [{origin}]")
+
+
+def _shown(source: Source, values: Mapping[str, object]) -> object:
+    """Return a setting's value as it is printed; never a key."""
+    if source.origin != "default" and source.name not in values:
+        return "(wrong)"
+    value = values.get(source.name, source.value)
+    if source.name == "api_keys":
+        return f"{len(value) if isinstance(value, tuple) else 0} keys"
+    if "key" in source.name:
+        return "***"
+    if source.name == "data_dir":
+        return value or Settings().data_folder
+    return ", ".join(value) or "none" if isinstance(value, tuple) else value
+
+
+def _print_plugins(registry: Registry, settings: Settings) -> None:
+    for plugin in registry.plugins:
+        click.echo(f"plugin {plugin.name} ({plugin.origin})")
+    for spec in registry.specs:
+        kind = "engine" if isinstance(spec, EngineSpec) else "transcriber"
+        reason = registry.unavailable_reason(spec, settings)
+        click.echo(f"{kind} {spec.name}: {reason or 'can run here'}")
+        if isinstance(spec, EngineSpec) and spec.install_hint:
+            click.echo(f"  {spec.install_hint}")
+    choice = choose_engine(registry, settings)
+    click.echo(f"chosen: engine {choice.spec.name} ({choice.reason})")

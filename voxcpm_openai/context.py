@@ -1,0 +1,74 @@
+"""The application: settings, plugins, voices, engine and limits, wired once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+
+from voxcpm_openai.contracts import Engine
+from voxcpm_openai.errors import StorageUnwritable
+from voxcpm_openai.lifecycle import EngineLifecycle
+from voxcpm_openai.limits import StreamLimiter
+from voxcpm_openai.registry import Registry, choose_engine, load_registry
+from voxcpm_openai.resolve import Resolver
+from voxcpm_openai.settings import Settings
+from voxcpm_openai.voices.intake.transcribe import ClipTranscriber
+from voxcpm_openai.voices.library import VoiceLibrary
+from voxcpm_openai.voices.preview import PreviewCache
+from voxcpm_openai.voices.store.candidates import CandidateStore
+from voxcpm_openai.voices.store.consents import ConsentStore
+from voxcpm_openai.voices.store.data_folder import DataFolder
+from voxcpm_openai.voices.store.voices import VoiceStore
+
+
+class AppContext:
+    """What the web app, the command line and the benchmarks share.  Made by ``open``."""
+
+    def __init__(self, settings: Settings, registry: Registry) -> None:
+        self.settings = settings
+        self.registry = registry
+        data = DataFolder(settings.data_folder)
+        self.store = VoiceStore(data, settings)
+        self.voices = VoiceLibrary(registry.voices, self.store)
+        self.consents = ConsentStore(data)
+        self.candidates = CandidateStore(data)
+        self.previews = PreviewCache(data.root)
+        self.transcriber = ClipTranscriber(registry.transcribers, settings)
+        self.limits = StreamLimiter(settings.max_streams)
+        self._data = data
+
+    @classmethod
+    def open(cls, settings: Settings) -> AppContext:
+        """Load the plugins and wire the parts; nothing is started.  Raises StartError."""
+        return cls(settings, load_registry(settings))
+
+    @cached_property
+    def engine(self) -> EngineLifecycle:
+        """The engine that is chosen, not started yet.  Raises SettingsError if none can run."""
+        return EngineLifecycle(choose_engine(self.registry, self.settings), self.settings)
+
+    @cached_property
+    def resolver(self) -> Resolver:
+        """Resolves requests for the chosen engine.  Raises SettingsError if none can run."""
+        return Resolver(self.registry, self.voices, self.settings, self.engine.name)
+
+    @property
+    def other_engines(self) -> str:
+        """A sentence about the engines beside the chosen one, for error messages."""
+        return self.registry.other_engines(self.engine.name)
+
+    @contextmanager
+    def running_engine(self) -> Iterator[Engine]:
+        """Start the engine in this thread and stop it after the ``with`` block."""
+        try:
+            yield self.engine.run()
+        finally:
+            self.engine.stop()
+
+    def sweep(self) -> None:
+        """Remove what dead writers and expired candidates left in the data folder."""
+        try:
+            self._data.sweep()
+        except StorageUnwritable:
+            pass  # it has been logged; existing voices can be read, and speech works

@@ -1,0 +1,61 @@
+"""Principals: the caller of an operation, and what it may view and modify.
+
+Voices, consents and candidates have an owner: the id of an API key, or None for the operator.
+Every principal may view what the operator owns.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from dataclasses import dataclass
+
+from voxcpm_openai.errors import Unauthorized
+
+KEY_ID_DIGITS = 32
+
+
+class Role(enum.Enum):
+    """The kinds of principals."""
+
+    OPERATOR = "operator"
+    KEY = "key"
+    ANONYMOUS = "anonymous"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The operator, the holder of an API key, or anonymous.
+
+    The operator is the user of the command line, and every client of a server without API keys.
+    Use ``OPERATOR``, ``ANONYMOUS`` and ``for_key`` instead of the constructor.
+    """
+
+    role: Role
+    key_id: str | None = None
+
+    @classmethod
+    def for_key(cls, key: str) -> Principal:
+        """Return the principal of an API key.  Its id, a hash, does not reveal the key."""
+        return cls(Role.KEY, hashlib.sha256(key.encode()).hexdigest()[:KEY_ID_DIGITS])
+
+    @property
+    def owner(self) -> str | None:
+        """The owner of what this principal adds.  Raises Unauthorized for anonymous."""
+        if self.role is Role.ANONYMOUS:
+            raise Unauthorized("An API key is required to add a voice, a consent or a candidate.")
+        return self.key_id
+
+    def can_view(self, owner: str | None) -> bool:
+        """Return whether this principal may see and use what ``owner`` owns."""
+        return owner is None or self.can_modify(owner)
+
+    def can_modify(self, owner: str | None) -> bool:
+        """Return whether this principal may change and delete what ``owner`` owns."""
+        if self.role is Role.OPERATOR:
+            return True
+        return self.role is Role.KEY and owner == self.key_id
+
+
+OPERATOR = Principal(Role.OPERATOR)
+ANONYMOUS = Principal(Role.ANONYMOUS)

@@ -1,0 +1,54 @@
+"""Loads a checkpoint's folder as a model on a device."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+
+from voxcpm_openai.errors import StartError
+from voxcpm_openai.runtime.loading.checkpoint import Checkpoint
+from voxcpm_openai.runtime.loading.tokenizer import TextTokenizer
+from voxcpm_openai.runtime.model import config
+from voxcpm_openai.runtime.model.ops import Ops, TorchOps
+from voxcpm_openai.runtime.model.voxcpm import VoxCPM
+from voxcpm_openai.runtime.model.voxcpm2 import VoxCPM2
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.float32}
+ARCHITECTURES = {"voxcpm": VoxCPM, "voxcpm2": VoxCPM2}
+
+
+def load_model(folder: Path, device: str, dtype: str, kernels: str = "torch") -> VoxCPM:
+    """Load the checkpoint in ``folder``.
+
+    ``device``: ``cpu``, ``cuda`` or ``cuda:1``.  ``dtype``: one of ``DTYPES``; the VAE is always
+    float32.  ``int8``, on a CPU only: the transformers multiply in 8 bits, all else is float32.
+    ``kernels``: ``torch``, or on a GPU ``triton``.  Raises CheckpointError for what is missing or
+    wrong in the checkpoint, StartError for what the device cannot do.
+    """
+    checkpoint = Checkpoint(folder)
+    parsed = config.parse(checkpoint.config())
+    tokenizer = TextTokenizer(checkpoint.tokenizer())
+    target = torch.device(device)
+    ops = _triton_ops(target) if kernels == "triton" else TorchOps()
+    weights = checkpoint.model(target, DTYPES[dtype], int8=dtype == "int8")
+    vae = checkpoint.vae(target)
+    return ARCHITECTURES[parsed.architecture](parsed, weights, vae, tokenizer, ops)
+
+
+def _triton_ops(device: torch.device) -> Ops:
+    """Import Triton, which is large and useless without a GPU, and return its operators."""
+    if device.type != "cuda":
+        raise StartError(
+            f"VOXCPM_KERNELS=triton needs a CUDA device; the model is to run on {device}. "
+            "Leave it at torch."
+        )
+    if find_spec("triton") is None:
+        raise StartError(
+            "VOXCPM_KERNELS=triton needs the package triton, which PyTorch's CUDA builds bring; "
+            "it is not installed. Leave it at torch."
+        )
+    from voxcpm_openai.runtime.model.kernels.triton_ops import TritonOps
+
+    return TritonOps()

@@ -1,0 +1,232 @@
+"""The runner: a VoxCPM model, its slots, and the jobs in them.
+
+Implements ``runner_protocol.Runner``.  Noise depends on a job's own seed and the number of the
+patch only, so that a row's audio does not depend on the other rows.
+"""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from voxcpm_openai.contracts import Segment, Utterance
+from voxcpm_openai.errors import InvalidRequest
+from voxcpm_openai.runtime.device.cuda_graphs import Capture, GraphRunner
+from voxcpm_openai.runtime.device.faults import device_faults
+from voxcpm_openai.runtime.device.voice_cache import VoiceCache
+from voxcpm_openai.runtime.engine.job import Job
+from voxcpm_openai.runtime.engine.runner_protocol import FinishedStep, Step
+from voxcpm_openai.runtime.model.noise import Noise
+from voxcpm_openai.runtime.model.state import KVPrefix, SpeakerPrompt
+from voxcpm_openai.runtime.model.voxcpm import VoxCPM
+from voxcpm_openai.runtime.model.voxcpm2 import VoxCPM2
+
+
+@dataclass(frozen=True, slots=True)
+class TextPlan:
+    """A prepared segment: its token ids, and the voice.
+
+    ``direction`` tells VoxCPM2 how to speak; it precedes ``text``.  ``room``: the most patches.
+    """
+
+    direction: str
+    text: str
+    ids: tuple[int, ...]
+    room: int
+    prompt: SpeakerPrompt | None = None
+    reference: KVPrefix | None = None
+
+    @property
+    def tokens(self) -> int:
+        """The number of tokens of the text, at least 1."""
+        return max(1, len(self.ids))
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """A finished job as the prompt of those after it: its text and its audio."""
+
+    text: str
+    prompt: SpeakerPrompt
+
+
+@dataclass(slots=True)
+class SlotState:
+    """The job in a slot, and its patches."""
+
+    job: Job
+    seed: int
+    patches: list[Tensor] = field(default_factory=list)  # each [P, C]
+
+
+class ModelRunner:
+    """Runs jobs on a model, in ``slots`` slots of ``length`` positions each.
+
+    With ``capture``, batches are padded to a few sizes and run over fixed buffers, as a GPU needs
+    it: ``cuda_graphs.CudaCapture``, or ``cuda_graphs.enforce_eager``.  Without it batches are not
+    padded, which suits a CPU.
+    """
+
+    def __init__(
+        self,
+        model: VoxCPM,
+        voices: VoiceCache,
+        *,
+        slots: int,
+        length: int,
+        capture: Capture | None = None,
+    ) -> None:
+        self._model = model
+        self._voices = voices
+        self._length = length
+        self._count = slots
+        # Graphs need a padding slot.
+        self._slots = model.new_slots(slots + (capture is not None), length)
+        self._graphs = None if capture is None else GraphRunner(model, self._slots, capture)
+        self._noise = Noise(model.device)
+        self._slot_states: dict[int, SlotState] = {}
+
+    def capture(self, seconds: float) -> None:
+        """Capture the most used graphs for ``seconds``, before the engine starts."""
+        if self._graphs is not None:
+            self._graphs.warmup(seconds)
+
+    @property
+    def sample_rate(self) -> int:
+        """The rate of the samples, in Hz."""
+        return self._model.sample_rate
+
+    @property
+    def patch_seconds(self) -> float:
+        """The length of a patch in seconds."""
+        return self._model.patch_samples / self._model.sample_rate
+
+    @property
+    def slots(self) -> int:
+        """The number of rows that the batch may have."""
+        return self._count
+
+    def prepare_segment(self, utterance: Utterance, segment: Segment) -> TextPlan:
+        """Tokenize a segment and encode the voice's clip.  Raises InvalidRequest."""
+        voice, text = utterance.voice, segment.text
+        direction = self._direction(utterance)
+        if voice.audio is None:
+            ids = self._ids(direction + text)
+            # A later segment follows the text and the patches of the first one.
+            shares = 2 if len(utterance.segments) > 1 else 1
+            return TextPlan(direction, text, ids, self._room(len(ids) * shares) // shares)
+        with device_faults():
+            clip = self._voices.get(voice.audio)
+        if isinstance(self._model, VoxCPM2):
+            ids = self._ids(direction + text)
+            room = self._room(len(ids) + len(clip.latents) + 2)
+            return TextPlan(direction, text, ids, room, reference=clip.prefix)
+        assert voice.transcript  # `voices.library` refuses clips without a transcript
+        ids = self._ids(join_texts(voice.transcript, text))
+        room = self._room(len(ids) + len(clip.latents))
+        return TextPlan(direction, text, ids, room, prompt=clip.prompt)
+
+    def admit(self, slot: int, job: Job) -> None:
+        """Put a job into a free slot."""
+        prepared = job.prepared
+        assert isinstance(prepared, TextPlan)
+        ids: tuple[int, ...] = prepared.ids
+        prompt: Tensor | SpeakerPrompt | None = prepared.prompt
+        if isinstance(job.continuation, Continuation):
+            ids = self._ids(prepared.direction + join_texts(job.continuation.text, prepared.text))
+            prompt = job.continuation.prompt
+        with device_faults():
+            if self._graphs is None:
+                self._model.prefill(self._slots, slot, ids, prompt, prepared.reference)
+            else:
+                parts = self._model.begin(self._slots, slot, ids, prompt, prepared.reference)
+                self._graphs.begin(slot, parts, seed=job.seed, cfg=job.cfg, steps=job.steps)
+        self._slot_states[slot] = SlotState(job, job.seed)
+
+    def launch(self, slots: Sequence[int]) -> Step:
+        """Start to advance these rows by one patch."""
+        with device_faults():
+            if self._graphs is None:
+                return self._step_unpadded(slots)
+            step = self._graphs.launch(slots)
+            patches = self._graphs.latents[: len(step.slots)].clone()  # [B, P, C]
+        self._store_patches(step.slots, patches)
+        return step
+
+    def _step_unpadded(self, slots: Sequence[int]) -> FinishedStep:
+        """Run a step of exactly these rows."""
+        states = [self._slot_states[slot] for slot in slots]
+        frames, channels = self._model.latent_shape
+        seeds, numbers, cfg = (
+            torch.tensor(values).to(self._model.device, non_blocking=True)
+            for values in (
+                [state.seed for state in states],
+                [len(state.patches) for state in states],
+                [state.job.cfg for state in states],
+            )
+        )  # [B] each
+        noise = self._noise(seeds, numbers, channels, frames)  # [B, C, P]
+        latents, stop_flags = self._model.step(
+            self._slots, slots, noise, [state.job.steps for state in states], cfg
+        )  # [B, P, C], [B]
+        samples = self._model.decode(self._slots, slots, latents)  # [B, patch_samples]
+        self._store_patches(slots, latents)
+        rows = [np.array(row) for row in samples.cpu().numpy()]
+        return FinishedStep(slots, list(zip(stop_flags.tolist(), rows, strict=True)))
+
+    def _store_patches(self, slots: Sequence[int], latents: Tensor) -> None:
+        """Store the patches ``[B, P, C]`` of these rows for a continuation."""
+        for slot, patch in zip(slots, latents, strict=True):
+            self._slot_states[slot].patches.append(patch)
+
+    def release(self, slot: int) -> None:
+        """Empty a slot.  Its buffers are cleared when the next job is admitted."""
+        self._slot_states.pop(slot, None)
+
+    def continuation_from(self, job: Job) -> Continuation:
+        """Return a finished job as the prompt of those after it."""
+        state = next(state for state in self._slot_states.values() if state.job is job)
+        prepared = job.prepared
+        assert isinstance(prepared, TextPlan)
+        with device_faults():
+            return Continuation(prepared.text, self._model.prompt(torch.stack(state.patches)))
+
+    def status(self) -> Mapping[str, object]:
+        """Return the device, the dtype, the number of slots and the memory in use in bytes."""
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        if self._model.device.type == "cuda":
+            memory = torch.cuda.memory_allocated(self._model.device)
+        return {
+            "device": str(self._model.device),
+            "dtype": "int8" if self._model.int8 else str(self._model.dtype).removeprefix("torch."),
+            "slots": self.slots,
+            "memory_bytes": memory,
+        }
+
+    def _direction(self, utterance: Utterance) -> str:
+        """Return VoxCPM2's description of the speech, in parentheses; it precedes the text."""
+        if not isinstance(self._model, VoxCPM2):
+            return ""
+        design = utterance.voice.description if utterance.voice.audio is None else ""
+        direction = ", ".join(part for part in (design, utterance.instructions) if part)
+        return f"({direction})" if direction else ""
+
+    def _ids(self, text: str) -> tuple[int, ...]:
+        return tuple(self._model.tokens(text))
+
+    def _room(self, used: int) -> int:
+        """Return the number of positions that are left for patches."""
+        room = self._length - used - 1  # AUDIO_START
+        if room < 1:
+            raise InvalidRequest("A segment of the text is too long for the model.", param="input")
+        return room
+
+
+def join_texts(prompt: str, text: str) -> str:
+    """Join a prompt's text and the text that continues it, with a space after ASCII."""
+    return f"{prompt} {text}" if prompt[-1:].isascii() else prompt + text

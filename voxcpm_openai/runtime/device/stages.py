@@ -1,0 +1,122 @@
+"""A step as two stages over fixed buffers, which a CUDA graph can capture and replay.
+
+    LMStage         encode the last patch of some rows, and prefill prompts beside: LocEnc, both
+                    language models, the stop head
+    AcousticStage   make the next patch of some rows: noise, LocDiT, the VAE
+
+A stage reads and writes the same tensors each time and needs nothing from the host: the slots of
+its rows, their positions and their jobs' parameters are on the device.  All other parameters are
+fields of the stage.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+
+from voxcpm_openai.errors import InvalidRequest
+from voxcpm_openai.runtime.device.async_copy import OutputBuffers
+from voxcpm_openai.runtime.device.batch_inputs import BatchInputs
+from voxcpm_openai.runtime.model.flow import BatchSchedule
+from voxcpm_openai.runtime.model.state import PrefillTokens, Slots
+from voxcpm_openai.runtime.model.voxcpm import VoxCPM
+
+MAX_EVALUATIONS = 96
+"""The most evaluations of LocDiT: those of 100 steps, the most that a request may ask for."""
+
+
+class LMStage(NamedTuple):
+    """The stage for ``rows`` rows and ``tokens`` prompt tokens, at positions below ``kv_len``."""
+
+    rows: int
+    tokens: int
+    kv_len: int
+
+
+class AcousticStage(NamedTuple):
+    """The stage for ``rows`` rows with at most ``evaluations`` evaluations each."""
+
+    rows: int
+    evaluations: int
+
+
+Stage = LMStage | AcousticStage
+
+
+class Stages:
+    """The buffers, and the stages that run on them.  The last of ``slots`` is the padding slot."""
+
+    def __init__(self, model: VoxCPM, slots: Slots) -> None:
+        self._model, self._slots = model, slots
+        self._noise = model.ops.noise(model.device)
+        count, max_rows, device = slots.count, slots.count - 1, model.device
+        # The parameters of each slot's job, and the number of its patches.
+        self._seeds = torch.zeros(count, device=device, dtype=torch.int64)  # [S]
+        self._patches = torch.zeros(count, device=device, dtype=torch.int64)  # [S]
+        self._cfg = torch.zeros(count, device=device)  # [S]
+        self._time_embeds = torch.zeros(
+            count, MAX_EVALUATIONS, model.config.dit.hidden_size, device=device, dtype=model.dtype
+        )  # [S, E, W']
+        # A step size of 0 leaves a row unchanged.
+        self._step_sizes = torch.zeros(count, MAX_EVALUATIONS, device=device)  # [S, E]
+        self.inputs = BatchInputs(max_rows, model.config.base.hidden_size, device, model.dtype)
+        # The results of the last step.
+        frames, channels = model.latent_shape
+        self.latents = torch.zeros(max_rows, frames, channels, device=device)  # [B, P, C]
+        self.output = OutputBuffers(max_rows, slots.stop_flags, model.patch_samples)
+
+    @torch.inference_mode()
+    def begin(self, slot: int, *, seed: int, cfg: float, steps: int) -> int:
+        """Set the parameters of a slot's job; return its evaluations.  Raises InvalidRequest."""
+        schedule = self._model.flow.schedule(steps)
+        evaluations = len(schedule.step_sizes)
+        if evaluations > MAX_EVALUATIONS:
+            raise InvalidRequest(
+                f"inference_steps = {steps}: 100 is the most.", param="inference_steps"
+            )
+        self._seeds[slot].fill_(seed)
+        self._patches[slot].zero_()
+        self._cfg[slot].fill_(cfg)
+        self._time_embeds[slot, :evaluations] = schedule.time_embeds  # [E, W']
+        self._step_sizes[slot, :evaluations] = schedule.step_sizes  # [E]
+        self._step_sizes[slot, evaluations:].zero_()
+        return evaluations
+
+    @torch.inference_mode()
+    def run(self, stage: Stage) -> None:
+        """Run a stage operator by operator: what a graph captures, and the eager fallback."""
+        if isinstance(stage, LMStage):
+            self._run_lm(stage)
+        else:
+            self._run_acoustic(stage)
+
+    def _run_lm(self, stage: LMStage) -> None:
+        encode_slots, prefill = self.inputs.lm_slots[: stage.rows], None  # [H]
+        if stage.tokens:
+            prefill = PrefillTokens(
+                *(values[: stage.tokens] for values in self.inputs.prefill)
+            )  # [N] each
+        batch = self._slots.rows_on_device(encode_slots, prefill, stage.kv_len)
+        self._model.lm_step(self._slots, batch, prefill)
+
+    def _run_acoustic(self, stage: AcousticStage) -> None:
+        model, index = self._model, self.inputs.acoustic_slots[: stage.rows]  # [B]
+        patches = self._patches[index]  # [B]
+        frames, channels = model.latent_shape
+        noise = self._noise(self._seeds[index], patches, channels, frames)  # [B, C, P]
+        schedule = BatchSchedule(
+            self._time_embeds[index, : stage.evaluations],
+            self._step_sizes[index, : stage.evaluations],
+        )
+        latents = model.acoustic_step(
+            self._slots,
+            index,
+            lambda condition, previous: model.flow.solve_on_device(
+                noise, condition, previous, schedule, self._cfg[index]
+            ),
+        )  # [B, P, C]
+        samples = model.decoder(latents.transpose(1, 2), self._slots.conv_state, index)  # [B, N]
+        self._patches[index] = patches + 1  # [B]
+        self.latents[: stage.rows] = latents
+        self.output.samples[: stage.rows] = samples

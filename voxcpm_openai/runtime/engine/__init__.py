@@ -1,0 +1,1 @@
+"""The batched engine: its loop, its scheduler, its streams.  No torch."""

@@ -1,0 +1,111 @@
+"""The runner as the engine sees it: it advances the rows of a batch, patch by patch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from voxcpm_openai.contracts import Samples, Segment, Utterance
+from voxcpm_openai.runtime.engine.job import Job, PreparedSegment
+
+
+class Step(Protocol):
+    """A launched step, which the device may still execute.
+
+    The engine's thread asks for ``stop_flags`` first and for ``samples`` later, once each.
+    """
+
+    @property
+    def slots(self) -> Sequence[int]:
+        """The rows that get a patch, out of those it was launched with, in their order.
+
+        The other rows are still prefilling and must be launched again.
+        """
+
+    @property
+    def done(self) -> bool:
+        """Whether the step is complete: neither method would wait."""
+
+    def stop_flags(self) -> Sequence[bool]:
+        """Wait until the model has said which of these patches are the last of their rows.
+
+        The flags are known before the audio.
+        """
+
+    def samples(self) -> Sequence[Samples]:
+        """Wait for the audio of these patches, ``(n,)`` each, and return copies of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedStep:
+    """A ``Step`` that is complete when it is launched."""
+
+    slots: Sequence[int]
+    patches: Sequence[tuple[bool, Samples]]  # stop flag and audio of each
+    done = True
+
+    def stop_flags(self) -> Sequence[bool]:
+        """Return the stop flags."""
+        return [stopped for stopped, _ in self.patches]
+
+    def samples(self) -> Sequence[Samples]:
+        """Return the audio of the patches, ``(n,)`` each."""
+        return [samples for _, samples in self.patches]
+
+
+class Runner(Protocol):
+    """Owns the model and the contents of the slots.  It starts no thread.
+
+    The engine's thread calls ``admit``, ``launch``, ``release`` and ``continuation_from``; other
+    threads call ``prepare_segment`` and ``status`` at any time.  All of them, and the methods of a
+    step, may raise DeviceError.
+
+    With an asynchronous device, all of these may be called during a step: what they ask of the
+    device runs after it.  At most two steps are in flight.
+    """
+
+    @property
+    def sample_rate(self) -> int:
+        """The rate of the samples, in Hz."""
+
+    @property
+    def patch_seconds(self) -> float:
+        """The length of a patch in seconds."""
+
+    @property
+    def slots(self) -> int:
+        """The number of rows that the batch may have; slots are numbered from 0."""
+
+    def prepare_segment(self, utterance: Utterance, segment: Segment) -> PreparedSegment:
+        """Tokenize a segment and encode the voice's clip.  Raises RequestError."""
+
+    def admit(self, slot: int, job: Job) -> None:
+        """Put a job into a free slot.
+
+        Its ``prepared``, ``continuation``, ``seed``, ``cfg`` and ``steps`` count.
+
+        An exception fails the job's utterance; ``release`` follows in any case.
+        """
+
+    def launch(self, slots: Sequence[int]) -> Step:
+        """Start to advance exactly these rows by one patch.
+
+        A row's patch depends on its job only.  An exception, also of the step, fails the jobs of
+        these rows.
+        """
+
+    def release(self, slot: int) -> None:
+        """Empty a slot: its job is done, cancelled, failed, or will be retried.
+
+        A step in flight may still have a row for it, whose patch is discarded.
+        """
+
+    def continuation_from(self, job: Job) -> object:
+        """Return what the jobs after this one get as ``Job.continuation``.
+
+        The job is done, and the slot that it was last admitted to is not released yet.
+        """
+
+    def status(self) -> Mapping[str, object]:
+        """Return details such as memory, as JSON values."""

@@ -1,0 +1,1 @@
+"""Loading: a checkpoint's files, tensors and tokenizer, and clips."""

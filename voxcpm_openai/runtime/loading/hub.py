@@ -1,0 +1,57 @@
+"""Checkpoints on disk, by folder or hub id.  The only module that downloads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from voxcpm_openai.runtime.errors import HubError
+
+FILES = ["*.json", "*.safetensors", "*.bin", "*.pth"]
+"""The files of a checkpoint; the hub's repositories contain pictures and demos too."""
+NEEDED = "config.json, tokenizer.json, model.safetensors (or pytorch_model.bin) and audiovae.pth"
+
+
+def find(model: str) -> Path:
+    """Return the folder of a checkpoint: the one named, or the hub's local cache of it.
+
+    Downloads nothing.  Raises HubError, which says how to get the files.
+    """
+    if (folder := Path(model).expanduser()).is_dir():
+        return folder
+    if _looks_like_path(model):
+        raise HubError(f"VOXCPM_MODEL = {model!r}: there is no such folder.")
+    try:
+        return _snapshot(model, offline=True)
+    except (OSError, ValueError) as error:  # LocalEntryNotFoundError is an OSError
+        raise HubError(
+            f"VOXCPM_MODEL = {model!r}: its files are not on this machine. Fetch them with "
+            f"`voxcpm-openai pull {model}`, or put {NEEDED} into a folder and name the folder "
+            "in VOXCPM_MODEL."
+        ) from error
+
+
+def pull(model: str) -> Path:
+    """Download a checkpoint from the hub, with progress bars, and return its folder.
+
+    Resumes an interrupted download.  Raises HubError, which names a folder to fill by hand.
+    """
+    if Path(model).expanduser().is_dir() or _looks_like_path(model):
+        raise HubError(f"{model!r} is a folder, not the id of a checkpoint on the hub.")
+    try:
+        return _snapshot(model, offline=False)
+    except (OSError, ValueError) as error:
+        by_hand = Path.home() / "voxcpm" / model.rpartition("/")[2]
+        raise HubError(
+            f"{model!r} cannot be fetched: {error}. You can put {NEEDED} into a folder by hand, "
+            f"such as {by_hand}, and start with VOXCPM_MODEL={by_hand}."
+        ) from error
+
+
+def _snapshot(model: str, *, offline: bool) -> Path:
+    from huggingface_hub import snapshot_download
+
+    return Path(snapshot_download(model, allow_patterns=FILES, local_files_only=offline))
+
+
+def _looks_like_path(model: str) -> bool:
+    return model.startswith((".", "/", "~")) or model.count("/") != 1

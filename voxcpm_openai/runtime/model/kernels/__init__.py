@@ -1,0 +1,1 @@
+"""The small operators as Triton kernels, for a GPU.  Only this package imports Triton."""

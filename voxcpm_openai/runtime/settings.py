@@ -1,0 +1,37 @@
+"""The settings of the two VoxCPM engines.  No torch."""
+
+from __future__ import annotations
+
+from voxcpm_openai.settings import plugin_settings, setting
+
+
+@plugin_settings("")  # their names are older than the rule that a plugin's settings bear its name
+class VoxcpmSettings:
+    """Which checkpoint runs, where, and in which numbers."""
+
+    model: str = setting(
+        "openbmb/VoxCPM1.5",
+        "The voxcpm engine's checkpoint: a folder, or a hub id that `voxcpm-openai pull` fetched.",
+    )
+    dtype: str = setting(
+        "auto",
+        "The voxcpm engine's dtype: `float32`, `bfloat16`, or on a CPU `int8`. `auto`: bfloat16 "
+        "on a GPU and on a CPU with instructions for it, else float32.",
+        choices=("auto", "float32", "bfloat16", "int8"),
+    )
+    device: str = setting(
+        "auto",
+        "The voxcpm engine's device: `auto`, `cpu`, `cuda` or `cuda:1`.",
+        pattern=r"auto|cpu|cuda(:\d+)?",
+    )
+    cuda_graphs: bool = setting(
+        False,
+        "On a GPU, replay each step of the voxcpm engine as CUDA graphs; otherwise its operators "
+        "are launched one by one. Off until it has been measured on a GPU.",
+    )
+    kernels: str = setting(
+        "torch",
+        "On a GPU, the operators between the voxcpm engine's matrix products: PyTorch's, or fused "
+        "`triton` kernels. `torch` until they are measured on a GPU.",
+        choices=("torch", "triton"),
+    )

@@ -1,0 +1,1 @@
+"""Intake of uploaded recordings: decoding, quality checks, transcription."""

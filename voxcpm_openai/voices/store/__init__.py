@@ -1,0 +1,1 @@
+"""Storage of added voices, consents and candidates, as records on disk."""
