@@ -196,7 +196,7 @@ class Settings:
 
     @property
     def cache_folder(self) -> Path:
-        """The folder of files that can be made again."""
+        """The folder of cached files."""
         return _xdg("XDG_CACHE_HOME", ".cache")
 
 

@@ -41,7 +41,7 @@ def calls(client: FlaskClient) -> list[tuple[str, str]]:
 
 
 def records(client: FlaskClient) -> list[object]:
-    """Return everything that is stored, whoever owns it."""
+    """Return everything that is stored, of all owners."""
     data = DataFolder(context_of(client.application).settings.data_folder)
     return [dict(folder.scan()) for folder in (data.voices, data.consents, data.candidates)]
 

@@ -46,7 +46,7 @@ class Stores:
         self.candidate = self.candidates.add(DESIGN, SYNTHESIZED, owner)[0].id
 
     def records(self) -> list[object]:
-        """Return everything that is stored, whoever owns it."""
+        """Return everything that is stored, of all owners."""
         folders = (self.data.voices, self.data.consents, self.data.candidates)
         return [dict(folder.scan()) for folder in folders]
 
