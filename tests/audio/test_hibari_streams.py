@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import itertools
 import threading
@@ -16,21 +17,23 @@ from tests.support.watched_gate import TIMEOUT, WatchedGate
 from voxcpm_openai import DeadlineGate, Unavailable
 
 
-def test_the_deadline_is_the_arrival_and_then_the_end_of_the_delivered_audio(
-    hibari: Any,
+@pytest.mark.parametrize("tempo", [0.5, 1.0, 4.0])
+def test_the_deadline_is_the_arrival_and_then_the_end_of_the_playout(
+    hibari: Any, tempo: float
 ) -> None:
     gate = WatchedGate(1)
     before = time.monotonic()
-    stream = plugin.HibariStream(hibari, gate, utterance("One.", "Two.", "Three."))
+    spoken = dataclasses.replace(utterance("One.", "Two.", "Three."), tempo=tempo)
+    stream = plugin.HibariStream(hibari, gate, spoken)
     after = time.monotonic()
-    made = {0: 0.0, 1: 0.0, 2: 0.0}
+    playout = {0: 0.0, 1: 0.0, 2: 0.0}
     for chunk in stream:
-        made[chunk.segment] += len(chunk.samples) / 24_000
+        playout[chunk.segment] += len(chunk.samples) / 24_000 / tempo
     end = time.monotonic()
     arrived, second, third = gate.deadlines
     assert before <= arrived <= after
-    assert after + made[0] <= second <= end + made[0]
-    assert third - second == pytest.approx(made[1])
+    assert after + playout[0] <= second <= end + playout[0]
+    assert third - second == pytest.approx(playout[1])
 
 
 def test_close_wakes_a_next_that_waits_at_the_gate(hibari: Any, pool: ThreadPoolExecutor) -> None:

@@ -25,7 +25,7 @@ from voxcpm_openai.voices.store.candidates import Design
 logger = logging.getLogger(__name__)
 
 SEED = 1
-"""Every preview is synthesized with this seed, so that it can be made again."""
+"""Every preview is synthesized with this seed, so that it is reproducible."""
 FLAC = "audio/flac"
 SENTENCES = {
     "en": (
