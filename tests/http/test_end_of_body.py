@@ -16,7 +16,7 @@ BODIES = [
 ]
 
 
-def body_of(app: Flask, **fields: str):  # type: ignore[no-untyped-def]
+def body_of(app: Flask, **fields: str):
     """Return the iterator that the WSGI server gets."""
     request = {"model": "gpt-4o-mini-tts", "input": "One. Two. Three.", "voice": "alloy", **fields}
     environ = EnvironBuilder(SPEECH, method="POST", json=request).get_environ()

@@ -261,7 +261,7 @@ def test_a_client_that_disconnects_frees_the_engine_and_the_permit(app: Flask) -
     reply = app.test_client().post(SPEECH, json=PCM, buffered=False)
     ctx = context_of(app)
     assert (ctx.limits.running, ctx.engine.status().streams) == (1, 1)
-    next(reply.response)  # type: ignore[call-overload]
+    next(reply.response)
     reply.close()
     assert (ctx.limits.running, ctx.engine.status().streams) == (0, 0)
 
@@ -273,5 +273,5 @@ def test_refused_requests_hold_no_permit(app: Flask) -> None:
     assert (ctx.limits.running, ctx.engine.status().streams) == (0, 0)
 
 
-def _last_utterance(app: Flask):  # type: ignore[no-untyped-def]
+def _last_utterance(app: Flask):
     return context_of(app).engine.get().utterances[-1]

@@ -35,7 +35,7 @@ class FakeTranscriber:
 
 def with_transcriber(client: FlaskClient, answer: str | InvalidRequest) -> FakeTranscriber:
     transcriber = FakeTranscriber(answer)
-    context_of(client.application).transcriber = transcriber  # type: ignore[assignment]
+    context_of(client.application).transcriber = transcriber
     return transcriber
 
 

@@ -172,7 +172,7 @@ def test_errors_are_the_clients_own_classes(
 ) -> None:
     asked = {"model": "tts-1", "voice": "alloy", "input": "Hello.", **fields}
     with pytest.raises(kind) as caught:
-        client.audio.speech.create(**asked)  # type: ignore[arg-type]
+        client.audio.speech.create(**asked)
     assert (caught.value.param, caught.value.code) == (param, code)
     assert caught.value.type == "invalid_request_error"
     assert isinstance(caught.value.body, dict)

@@ -92,7 +92,7 @@ def test_the_sdk_goes_from_a_consent_to_speech(client: OpenAI) -> None:
     )
     assert (voice.object, voice.type, voice.name) == ("audio.voice", "audio_sample", "Jane")
     assert len(speak(client, voice.id)) > 1000
-    assert len(speak(client, {"id": voice.id})) > 1000  # type: ignore[arg-type]
+    assert len(speak(client, {"id": voice.id})) > 1000
     with pytest.raises(openai.BadRequestError, match="is used by these voices") as caught:
         client.audio.voice_consents.delete(consent.id)
     assert caught.value.code == "consent_in_use"

@@ -165,7 +165,7 @@ def test_cfg_euler_step(dtype: torch.dtype, rows: int) -> None:
 
 
 @triton.jit
-def _words(seeds, patches, y, size: tl.constexpr, rounds: tl.constexpr):  # type: ignore[no-untyped-def]
+def _words(seeds, patches, y, size: tl.constexpr, rounds: tl.constexpr):
     row, n = tl.program_id(0), tl.arange(0, size)
     a, b, c, d = solver.draw_words(tl.load(seeds + row), tl.load(patches + row), n, rounds)
     target = y + row * 4 * size + n

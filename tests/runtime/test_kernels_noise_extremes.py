@@ -16,7 +16,7 @@ HALF = 0.5 * 2.0**-32
 
 
 @triton.jit
-def zeros(seed, patch, n, rounds):  # type: ignore[no-untyped-def]
+def zeros(seed, patch, n, rounds):
     """Words of 0 in the place of Philox's."""
     zero = (n * 0).to(tl.uint32)
     return zero, zero, zero, zero

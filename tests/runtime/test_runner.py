@@ -42,7 +42,7 @@ def runner(kind: str, model: Kinds) -> ModelRunner:
 
 def synthesize(engine: BatchedEngine, voice: Voice = CLONED, **changes: object) -> Samples:
     utterance = Utterance(SEGMENTS, voice, OPTIONS, seed=3)
-    return collect(engine.synthesize(replace(utterance, **changes)))  # type: ignore[arg-type]
+    return collect(engine.synthesize(replace(utterance, **changes)))
 
 
 def test_a_request_among_others_equals_the_request_alone(engine: BatchedEngine) -> None:
@@ -74,7 +74,7 @@ def test_without_a_clip_the_first_segment_is_the_prompt_of_the_others(
     calls: list[tuple[int, torch.Tensor | None]] = []
     prefill = VoxCPM.prefill
 
-    def spy(self, slots, slot, ids, prompt=None, reference=None):  # type: ignore[no-untyped-def]
+    def spy(self, slots, slot, ids, prompt=None, reference=None):
         calls.append((len(ids), prompt))
         prefill(self, slots, slot, ids, prompt, reference)
 
@@ -143,5 +143,5 @@ def test_texts_are_joined_with_a_space_after_ascii_only() -> None:
 
 def test_status_shows_device_and_memory(engine: BatchedEngine) -> None:
     details = engine.status().details["runner"]
-    assert details["device"] == "cpu"  # type: ignore[index]
-    assert details["memory_bytes"] > 1e6  # type: ignore[index]
+    assert details["device"] == "cpu"
+    assert details["memory_bytes"] > 1e6

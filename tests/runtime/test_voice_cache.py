@@ -37,7 +37,7 @@ def count_encodings(model: VoxCPM, monkeypatch: pytest.MonkeyPatch) -> list[int]
     calls: list[int] = []
     encode = type(model).encode
 
-    def spy(self, samples, **kwargs):  # type: ignore[no-untyped-def]
+    def spy(self, samples, **kwargs):
         calls.append(len(samples))
         return encode(self, samples, **kwargs)
 

@@ -54,7 +54,7 @@ def encoded(model: Kinds, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     calls: list[int] = []
     encode = type(model(KIND)).encode
 
-    def spy(self, samples, **kwargs):  # type: ignore[no-untyped-def]
+    def spy(self, samples, **kwargs):
         calls.append(len(samples))
         return encode(self, samples, **kwargs)
 
@@ -107,7 +107,7 @@ def test_a_voice_deleted_during_encoding_leaves_nothing(
     voice = store.add("one", flac(220), principal=OPERATOR)
     encode = type(model(KIND)).encode
 
-    def encode_and_delete(self, samples, **kwargs) -> torch.Tensor:  # type: ignore[no-untyped-def]
+    def encode_and_delete(self, samples, **kwargs) -> torch.Tensor:
         latents: torch.Tensor = encode(self, samples, **kwargs)
         store.remove(voice.id, OPERATOR)
         return latents

@@ -97,7 +97,7 @@ def test_an_ended_job_is_not_counted_among_the_urgent_rows() -> None:
 
 def busy(**bounds: float) -> tuple[Scheduler, list[Job]]:
     """Return a scheduler whose two slots are taken for 8 and 20 steps of half a second."""
-    s = scheduler(2, **bounds)  # type: ignore[arg-type]
+    s = scheduler(2, **bounds)
     s.record_iteration(0.5)
     join(s, stream(8), stream(20))
     return s, admitted(s)

@@ -215,14 +215,14 @@ NEVER = threading.Event()
         (changed(chunks=raises(ValueError("no"))), "synthesize raised ValueError('no')"),
         (changed(chunks=odd(ValueError("no"))), "'好' with {}: ValueError('no') is not a Request"),
         (with_chunks("beep"), "yielded 'beep', which is not a Chunk"),
-        (with_chunks(Chunk(BEEP.astype(np.float64))), "samples of float64"),  # type: ignore[arg-type]
+        (with_chunks(Chunk(BEEP.astype(np.float64))), "samples of float64"),
         (with_chunks(Chunk(BEEP[None])), "samples of shape (1, 2400)"),
         (with_chunks(Chunk(BEEP * np.float32("nan"))), "a chunk holds NaN"),
         (with_chunks(Chunk(BEEP * 0)), "made no sound"),
         (with_chunks(), "made no sound"),
         (with_chunks(Chunk(BEEP, 1), Chunk(BEEP, 0)), "not in order: [1, 0]"),
         (with_chunks(Chunk(BEEP, 3)), "the segments 0 to 2; chunks name [3]"),
-        (with_chunks(Chunk(BEEP, "0")), "the segment '0'"),  # type: ignore[arg-type]
+        (with_chunks(Chunk(BEEP, "0")), "the segment '0'"),
         (with_stream(__next__=resumes), "after the end"),
         (with_stream(usage=None), "before the first chunk, usage is None"),
         (with_stream(usage=Usage(0, 1)), "usage.input_tokens = 0: must be"),
@@ -256,7 +256,7 @@ def test_an_engine_that_hangs_is_caught(engine: type[Engine], message: str) -> N
 
 def test_a_wrong_value_of_an_own_field_must_be_a_request_error() -> None:
     def synthesize(self: Good, utterance: Utterance) -> Any:
-        float(utterance.options.get("wave", 0))  # type: ignore[arg-type]
+        float(utterance.options.get("wave", 0))
         return GeneratorStream(self.chunks(utterance))
 
     with pytest.raises(AssertionError, match=r"TypeError.* is not a RequestError"):

@@ -29,7 +29,7 @@ class Disk:
         self.synced[stat.st_ino] = stat.st_size
         self.calls.append(("sync", stat.st_ino))
 
-    def _recording(self, move):  # type: ignore[no-untyped-def]
+    def _recording(self, move):
         def recording(source: Path, target: Path) -> None:
             self.calls.append(("move", Path(target).name))
             move(source, target)

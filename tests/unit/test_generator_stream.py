@@ -71,7 +71,7 @@ def test_a_generator_without_chunks_ends_at_once() -> None:
 
 def test_what_cannot_be_iterated_is_refused_at_once() -> None:
     with pytest.raises(TypeError):
-        GeneratorStream(None)  # type: ignore[arg-type]
+        GeneratorStream(None)
 
 
 def test_nothing_runs_before_the_first_next() -> None:

@@ -216,7 +216,7 @@ def test_speech_sets_deadlines_by_what_the_listener_plays(
     class Recorder(DeadlineGate):
         def acquire(self, ticket: object, deadline: float) -> bool:
             deadlines.append(deadline)
-            return super().acquire(ticket, deadline)  # type: ignore[arg-type]
+            return super().acquire(ticket, deadline)
 
     format_ = AudioFormat("floats", "audio/x", lambda rate: Floats(), lambda rate, asked: rate)
     text = tuple(Segment("Hello.") for _ in range(40))

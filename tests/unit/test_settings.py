@@ -144,7 +144,7 @@ def test_a_plugins_settings_have_its_name_in_variables_and_in_the_file(tmp_path:
             "VOXCPM_BEEP_FOLDER": str(tmp_path),
         }
     )
-    assert settings.of(BeepSettings) == BeepSettings(  # type: ignore[call-arg]
+    assert settings.of(BeepSettings) == BeepSettings(
         pitch=880.0, wave="square", harmonics=1, loud=True, words=("a", "b"), folder=tmp_path
     )
     assert Settings().of(BeepSettings) == BeepSettings()

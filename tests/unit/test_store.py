@@ -55,7 +55,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def opened(root: Path, **settings: object) -> VoiceStore:
-    return VoiceStore(DataFolder(root), Settings(**settings))  # type: ignore[arg-type]
+    return VoiceStore(DataFolder(root), Settings(**settings))
 
 
 def test_another_process_reads_an_added_voice_unchanged(root: Path) -> None:

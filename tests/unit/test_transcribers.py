@@ -122,7 +122,7 @@ def whisper(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
         assert local_files_only
         raise FileNotFoundError(model)
 
-    hub.snapshot_download = snapshot_download  # type: ignore[attr-defined]
+    hub.snapshot_download = snapshot_download
     monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
     plugin = load_plugin("whisper_transcriber")
     monkeypatch.setattr(plugin.importlib.util, "find_spec", lambda name: None)

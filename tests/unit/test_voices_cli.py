@@ -18,7 +18,7 @@ RECORDING = ROOT / "voices" / "alloy.flac"
 
 
 @pytest.fixture
-def run(tmp_path: Path):  # type: ignore[no-untyped-def]
+def run(tmp_path: Path):
     """Run ``voices`` commands with a data folder of their own."""
     settings = {
         "data_dir": str(tmp_path / "data"),
@@ -32,7 +32,7 @@ def run(tmp_path: Path):  # type: ignore[no-untyped-def]
     return call
 
 
-def test_a_voice_is_added_shown_previewed_and_removed(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_voice_is_added_shown_previewed_and_removed(run, tmp_path: Path) -> None:
     adding = run(
         "add", str(RECORDING), "--name", "Ørjan", "--transcript", "Some words.",
         "--description", "Calm.", "--language", "nb", "--consent", str(RECORDING),
@@ -54,7 +54,7 @@ def test_a_voice_is_added_shown_previewed_and_removed(run, tmp_path: Path) -> No
     assert "does not exist" in output_of(run("show", voice))
 
 
-def test_a_built_in_voice_is_previewed_and_cannot_be_removed(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_built_in_voice_is_previewed_and_cannot_be_removed(run, tmp_path: Path) -> None:
     assert run("preview", "sine", "-o", "sine.wav", engine="tone").returncode == 0
     assert soundfile.info(tmp_path / "sine.wav").duration > 0.4
     removing = run("remove", "sine", "--yes")
@@ -62,13 +62,13 @@ def test_a_built_in_voice_is_previewed_and_cannot_be_removed(run, tmp_path: Path
     assert "built in" in output_of(removing)
 
 
-def test_remove_asks_for_confirmation(run) -> None:  # type: ignore[no-untyped-def]
+def test_remove_asks_for_confirmation(run) -> None:
     voice = run("add", str(RECORDING), "--name", "Me").stdout.decode().strip()
     assert run("remove", voice).returncode == 1  # not confirmed
     assert run("show", voice).returncode == 0
 
 
-def test_a_voice_is_designed_previewed_and_kept(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_voice_is_designed_previewed_and_kept(run, tmp_path: Path) -> None:
     designing = run("design", "a calm old man", "--name", "Grandpa")
     assert designing.returncode == 0, output_of(designing)
     candidates = re.findall(r"cand_\w+", designing.stdout.decode())
@@ -99,7 +99,7 @@ def test_a_voice_is_designed_previewed_and_kept(run, tmp_path: Path) -> None:  #
         (("design", "x"), {"engine": "tone"}, "VOXCPM_MODEL=openbmb/VoxCPM2"),
     ],
 )
-def test_errors_are_messages_without_a_traceback(  # type: ignore[no-untyped-def]
+def test_errors_are_messages_without_a_traceback(
     run, arguments: tuple[str, ...], settings: dict[str, str], message: str
 ) -> None:
     result = run(*arguments, **settings)
@@ -108,7 +108,7 @@ def test_errors_are_messages_without_a_traceback(  # type: ignore[no-untyped-def
     assert "Traceback" not in output_of(result)
 
 
-def test_the_consent_is_deleted_if_the_voice_cannot_be_added(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_the_consent_is_deleted_if_the_voice_cannot_be_added(run, tmp_path: Path) -> None:
     result = run("add", str(RECORDING), "--name", "x", "--consent", str(RECORDING), max_voices="0")
     assert result.returncode == 1
     assert list((tmp_path / "data" / "consents").iterdir()) == []
