@@ -41,7 +41,8 @@ from voxcpm_openai.playout import PlayoutClock
 if TYPE_CHECKING:
     from voxcpm_openai.audio import Resampler, Tempo
     from voxcpm_openai.hookspecs import hookimpl
-    from voxcpm_openai.settings import Settings, plugin_settings, setting
+    from voxcpm_openai.setting_types import plugin_settings, setting
+    from voxcpm_openai.settings import Settings
 
 __version__ = "0.1.0"
 
@@ -83,7 +84,7 @@ __all__ = [
     "setting",
 ]
 
-_LATE = dict.fromkeys(("Settings", "plugin_settings", "setting"), "settings")
+_LATE = {"Settings": "settings", "plugin_settings": "setting_types", "setting": "setting_types"}
 _LATE |= {"Resampler": "audio", "Tempo": "audio", "hookimpl": "hookspecs"}
 
 if not TYPE_CHECKING:

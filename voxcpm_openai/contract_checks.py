@@ -23,12 +23,20 @@ from voxcpm_openai.contracts import (
     TranscriberSpec,
     Usage,
 )
-from voxcpm_openai.settings import TABLE
+from voxcpm_openai.setting_types import TABLE
 
 RATES = range(8_000, 192_001)
 """Sample rates that an engine may have, in Hz."""
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]+)*")
 PARAM = re.compile(r"[a-z][a-z0-9_]*")
+FLAGS = (
+    "cloning",
+    "needs_transcript",
+    "voice_design",
+    "spoken_text",
+    "phonemes",
+    "default_speaker",
+)
 
 
 def spec_problems(spec: EngineSpec | TranscriberSpec) -> list[str]:
@@ -46,6 +54,8 @@ def spec_problems(spec: EngineSpec | TranscriberSpec) -> list[str]:
             found.append(f"priority = {spec.priority!r}: must be a whole number")
         if not isinstance(spec.install_hint, str):
             found.append(f"install_hint = {spec.install_hint!r}: must be a string")
+        if spec.capabilities is not None and not isinstance(spec.capabilities, Capabilities):
+            found.append(f"capabilities = {spec.capabilities!r}: must be a Capabilities")
     return found
 
 
@@ -83,7 +93,7 @@ def capability_problems(capabilities: Capabilities) -> list[str]:
                 found.append(f"params: {item!r} is a request field that belongs to the server")
     found += [
         f"{name} = {value!r}: must be True or False"
-        for name in ("cloning", "needs_transcript", "voice_design", "default_speaker")
+        for name in FLAGS
         if not isinstance(value := getattr(capabilities, name), bool)
     ]
     return found + _speed_problems(capabilities.native_speed)

@@ -7,7 +7,7 @@ durations in seconds.  All values are frozen; only encoders, engines and streams
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, Self
@@ -95,11 +95,28 @@ class AudioFormat:
 
 
 @dataclass(frozen=True, slots=True)
+class Pronunciation:
+    """The pronunciation of ``Segment.text[start:end]``, in IPA."""
+
+    start: int
+    end: int
+    ipa: str
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
-    """A part of the text that is synthesized at once, and the pause after it in seconds."""
+    """A part of the text that is synthesized at once, and the pause after it in seconds.
+
+    ``text`` is what the engine speaks: words if ``Capabilities.spoken_text``, else the text as a
+    person would write it.  ``pronunciations`` of parts of it are given only to engines with
+    ``Capabilities.phonemes``.  The server speeds up the audio of a segment by the factor ``rate``
+    (``<prosody rate>``).
+    """
 
     text: str
     pause: float = 0.0
+    rate: float = 1.0
+    pronunciations: tuple[Pronunciation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +126,11 @@ class Utterance:
     ``speed`` lies within ``Capabilities.native_speed``; ``options`` holds only fields that
     ``Capabilities.params`` names; ``seed`` and ``instructions`` are None unless it names them.
     ``tempo`` is the factor by which the server speeds up the engine's audio: the listener plays
-    ``tempo`` seconds of it in a second (see ``PlayoutClock``).
+    ``tempo`` seconds of it in a second (see ``PlayoutClock``).  The text of a later segment may be
+    turned into words when it is first read, so read each segment when it is its turn.
     """
 
-    segments: tuple[Segment, ...]
+    segments: Sequence[Segment]
     voice: Voice
     options: Options = field(default_factory=dict)
     speed: float = 1.0
@@ -176,6 +194,9 @@ class Capabilities:
     - ``voice_design``: it can make a voice from a description.
     - ``native_speed``: the slowest and the fastest speed that it makes itself; other speeds are
       made from its output by time stretching.
+    - ``spoken_text``: it wants the text as words: numbers, signs and abbreviations are spelled out
+      in the language of the text (see ``Normalizer``); without it, it reads written forms itself.
+    - ``phonemes``: it follows ``Segment.pronunciations``.
     - ``default_speaker``: it speaks voices that have no options for it with a voice of its own;
       if not, such a voice is a 400 ``cannot_clone`` (unless the engine clones).
     """
@@ -187,6 +208,8 @@ class Capabilities:
     needs_transcript: bool = False
     voice_design: bool = False
     native_speed: tuple[float, float] = (1.0, 1.0)
+    spoken_text: bool = False
+    phonemes: bool = False
     default_speaker: bool = True
 
 
@@ -248,6 +271,8 @@ class EngineSpec:
     - ``settings``: the plugin's own settings, a class made by ``plugin_settings``.
     - ``install_hint``: what to install or set to run this engine, and what it is good for; shown
       where a request needs an engine that can do more than the running one.
+    - ``capabilities``: what is known of them before the start.  ``voxcpm-openai text`` shows with
+      them what the engine would be asked to say; without, it assumes the defaults.
     """
 
     name: str
@@ -256,6 +281,7 @@ class EngineSpec:
     priority: int = 0
     settings: type | None = None
     install_hint: str = ""
+    capabilities: Capabilities | None = None
 
 
 class Transcriber(Protocol):
@@ -279,3 +305,16 @@ class TranscriberSpec:
     start: Callable[[Settings], Transcriber]
     unavailable_reason: Callable[[Settings], str | None] = lambda _settings: None
     settings: type | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Normalizer:
+    """Turns written forms of a language into words, for engines that want them.
+
+    ``language`` is an ISO 639-1 code.  ``start(settings)`` loads it and returns a function of one
+    segment's text; that is called from many threads.  What it returns must hold words and the
+    marks of pauses only: ``"$5, please."`` becomes ``"five dollars, please."``.
+    """
+
+    language: str
+    start: Callable[[Settings], Callable[[str], str]]

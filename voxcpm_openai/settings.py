@@ -11,108 +11,21 @@ import difflib
 import logging
 import os
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, dataclass_transform, get_type_hints
+from typing import Any, TypeVar
 
-from marshmallow import ValidationError, fields, validate
+from marshmallow import ValidationError
 
 from voxcpm_openai.errors import SettingsError
+from voxcpm_openai.setting_types import TABLE, readers, setting, setting_fields
 
 logger = logging.getLogger(__name__)
 
 PREFIX = "VOXCPM_"
 CONFIG_VARIABLE = "VOXCPM_CONFIG"
-TABLE = "__settings_table__"
-"""The attribute of a settings class that holds its table in the TOML file, "" for the top level."""
-
 T = TypeVar("T")
-
-
-class WordList(fields.Field[tuple[str, ...]]):
-    """A list of words: comma-separated in a variable, an array in TOML."""
-
-    def _deserialize(self, value: object, *_: object, **__: object) -> tuple[str, ...]:
-        if isinstance(value, str):
-            value = value.split(",")
-        if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
-            raise ValidationError("Not a list of words, or words separated by commas.")
-        return tuple(word.strip() for word in value if word.strip())
-
-
-class ExistingFolder(fields.Field[Path]):
-    """A folder that exists; ``~`` is expanded."""
-
-    def _deserialize(self, value: object, *_: object, **__: object) -> Path:
-        if not isinstance(value, str) or not (path := Path(value).expanduser()).is_dir():
-            raise ValidationError("Not a folder that exists.")
-        return path.resolve()
-
-
-class CreatableFolder(fields.Field[Path]):
-    """A folder that is created when it is first needed; ``~`` is expanded."""
-
-    def _deserialize(self, value: object, *_: object, **__: object) -> Path:
-        if not isinstance(value, str) or not value.strip():
-            raise ValidationError("Not a folder's path.")
-        path = Path(value).expanduser()
-        if path.exists() and not path.is_dir():
-            raise ValidationError("Not a folder.")
-        return path.absolute()
-
-
-class StrictInteger(fields.Integer):
-    """An integer; 1.5 in the TOML file is refused, not truncated."""
-
-    def _validated(self, value: object) -> int:
-        if isinstance(value, float):
-            raise self.make_error("invalid", input=value)
-        return super()._validated(value)
-
-
-def setting(
-    default: Any,
-    help_text: str,
-    *,
-    min: float | None = None,
-    max: float | None = None,
-    choices: Iterable[str] | None = None,
-    pattern: str | None = None,
-    creatable: bool = False,
-) -> Any:
-    """Declare one setting, a field of a settings class.
-
-    Its annotation says how it is read: ``bool``, ``int``, ``float``, ``str``,
-    ``tuple[str, ...]`` (a list of words) or ``Path | None`` (a folder, which must exist unless it
-    is ``creatable``).  ``min`` and ``max`` bound numbers; ``choices`` or ``pattern`` (a regular
-    expression that matches the whole) restrict texts.
-    """
-    rules: list[Callable[[Any], Any]] = []
-    if min is not None or max is not None:
-        rules.append(validate.Range(min, max))
-    if choices is not None:
-        rules.append(validate.OneOf(list(choices)))
-    if pattern is not None:
-        rules.append(validate.Regexp(rf"(?:{pattern})\Z"))
-    metadata = {"help": help_text, "rules": rules, "creatable": creatable}
-    return dataclasses.field(default=default, metadata=metadata)
-
-
-@dataclass_transform(frozen_default=True, field_specifiers=(setting,))
-def plugin_settings(table: str) -> Callable[[type[T]], type[T]]:
-    """Make a class a plugin's own settings: a frozen dataclass of ``setting`` fields.
-
-    A field ``pitch`` of ``@plugin_settings("beep")`` is read from ``VOXCPM_BEEP_PITCH``, or from
-    ``pitch`` in the table ``[beep]`` of the TOML file.
-    """
-
-    def decorate(cls: type[T]) -> type[T]:
-        setattr(cls, TABLE, table)
-        _readers(made := dataclass(frozen=True)(cls))  # a wrong field is an error now
-        return made
-
-    return decorate
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +149,7 @@ def sources(kind: type, raw: RawSettings) -> list[Source]:
     content = raw.file.get(table, {}) if table else raw.file
     content = content if isinstance(content, Mapping) else {}
     found = []
-    for field in _fields(kind):
+    for field in setting_fields(kind):
         key = f"{table}.{field.name}" if table else field.name
         variable = PREFIX + key.upper().replace(".", "_").replace("-", "_")
         value, origin = field.default, "default"
@@ -271,47 +184,21 @@ def unknown_keys(kinds: Iterable[type], raw: RawSettings) -> list[str]:
     ]
 
 
-def _fields(kind: type) -> list[dataclasses.Field[Any]]:
-    return [field for field in dataclasses.fields(kind) if "help" in field.metadata]
-
-
-def _readers(kind: type) -> dict[str, fields.Field[Any]]:
-    hints = get_type_hints(kind)
-    return {f.name: _marshmallow_field(hints[f.name], f.metadata) for f in _fields(kind)}
-
-
 def read_values(kind: type, raw: RawSettings) -> tuple[dict[str, Any], list[str]]:
     """Read the values that are set, and list what is wrong with them."""
-    readers = _readers(kind)
+    reader_of = readers(kind)
     values: dict[str, Any] = {}
     problems: list[str] = []
     for source in sources(kind, raw):
         if source.origin == "default":
             continue
         try:
-            values[source.name] = readers[source.name].deserialize(source.value)
+            values[source.name] = reader_of[source.name].deserialize(source.value)
         except ValidationError as error:
             shown = "***" if "key" in source.name else repr(source.value)
             expected = " ".join(str(message) for message in error.messages)
             problems.append(f"{source.origin} = {shown}: {expected} {source.help}")
     return values, problems
-
-
-def _marshmallow_field(hint: Any, metadata: Mapping[str, Any]) -> fields.Field[Any]:
-    rules = metadata["rules"]
-    if hint is bool:
-        return fields.Boolean()
-    if hint is int:
-        return StrictInteger(validate=rules)
-    if hint is float:
-        return fields.Float(validate=rules)
-    if hint is str:
-        return fields.String(validate=rules or validate.Length(min=1))
-    if hint == tuple[str, ...]:
-        return WordList()
-    if hint == Path | None:
-        return CreatableFolder() if metadata["creatable"] else ExistingFolder()
-    raise TypeError(f"a setting cannot be of the type {hint}; see `setting`")
 
 
 def _xdg(variable: str, default: str) -> Path:

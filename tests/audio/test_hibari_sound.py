@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.hibari import plugin, synthesized, utterance
+from tests.support.hibari import synthesized, utterance
 from tests.support.watched_gate import TIMEOUT
 from voxcpm_openai import InvalidRequest
+from voxcpm_openai.embedded import shape
 
 
 def test_a_seed_fixes_every_bit(engine: Any) -> None:
@@ -71,11 +72,11 @@ def test_silence_at_the_ends_of_a_segment_is_cut_to_a_short_edge(engine: Any) ->
     assert 240 < loud[0] < 2400
     assert 240 < whole - loud[-1] < 2400
     samples = np.concatenate([np.zeros(9600), np.ones(4800), np.zeros(9600)]).astype(np.float32)
-    assert len(plugin.trim(samples)) == 720 + 4800 + 720
+    assert len(shape.trim(samples)) == 720 + 4800 + 720
 
 
 def test_trimmed_ends_are_faded() -> None:
-    trimmed = plugin.trim(np.full(4800, 0.5, np.float32))
+    trimmed = shape.trim(np.full(4800, 0.5, np.float32))
     assert trimmed[0] == trimmed[-1] == 0
     assert np.all(np.abs(np.diff(trimmed)) < 0.01)
 
@@ -85,7 +86,7 @@ def test_speed_is_left_to_time_stretching(engine: Any) -> None:
 
 
 def test_every_allowed_voice_suits_the_network() -> None:
-    (slow, fast), (low, high) = plugin.LIMITS["pace"], plugin.LIMITS["formant"]
+    (slow, fast), (low, high) = shape.LIMITS["pace"], shape.LIMITS["formant"]
     assert slow / high >= 0.5
     assert fast / low <= 2.0
 

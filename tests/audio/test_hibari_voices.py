@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.hibari import plugin, synthesized, utterance
+from tests.support.hibari import synthesized, utterance
 from voxcpm_openai import InvalidRequest, Voice
+from voxcpm_openai.embedded import shape
 
 
 def shaped(engine: Any, **options: object) -> np.ndarray:
@@ -45,10 +46,10 @@ def test_a_wrong_option_of_a_voice_is_named(engine: Any, options: Any, fault: st
 def test_retuning_scales_pitch_and_melody_of_voiced_frames_only() -> None:
     f0 = np.array([0, 100, 400, 0, 30], np.float32)
     voiced = f0 > 40
-    assert plugin.retune(f0, voiced, 0.5, 1.0) == pytest.approx([0, 50, 200, 0, 30])
-    narrow = plugin.retune(f0, voiced, 1.0, 0.5)
+    assert shape.retune(f0, voiced, 0.5, 1.0) == pytest.approx([0, 50, 200, 0, 30])
+    narrow = shape.retune(f0, voiced, 1.0, 0.5)
     assert narrow == pytest.approx([0, 200 / 2**0.5, 200 * 2**0.5, 0, 30])
-    assert plugin.retune(f0, voiced, 0.1, 1.0)[voiced].min() > 40
+    assert shape.retune(f0, voiced, 0.1, 1.0)[voiced].min() > 40
 
 
 def test_the_tone_between_harmonics_is_interpolated() -> None:
@@ -56,7 +57,7 @@ def test_the_tone_between_harmonics_is_interpolated() -> None:
     slope = np.arange(601, dtype=np.float32)[:, None].repeat(2, axis=1) / 100
     lh, th = slope.copy(), slope.copy()
     lh[5::10] = 9  # the amplification between the harmonics
-    drawn, phases = plugin.between_harmonics(lh, th, f0, f0 > 40)
+    drawn, phases = shape.between_harmonics(lh, th, f0, f0 > 40)
     assert drawn[10:, 0] == pytest.approx(slope[10:, 0], abs=1e-5)
     assert drawn[:10, 0] == pytest.approx(np.full(10, slope[10, 0]))
     assert phases[[16, 20, 24], 0] == pytest.approx(slope[20, 0])

@@ -9,14 +9,8 @@ import pytest
 
 from voxcpm_openai.errors import PluginError, SettingsError
 from voxcpm_openai.registry import load_registry
-from voxcpm_openai.settings import (
-    RawSettings,
-    Settings,
-    load_settings,
-    plugin_settings,
-    setting,
-    sources,
-)
+from voxcpm_openai.setting_types import plugin_settings, setting
+from voxcpm_openai.settings import RawSettings, Settings, load_settings, sources
 
 
 def config(folder: Path, text: str) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from voxcpm_openai.settings import plugin_settings, setting
+from voxcpm_openai.setting_types import plugin_settings, setting
 
 
 @plugin_settings("")  # their names are older than the rule that a plugin's settings bear its name

@@ -1,0 +1,1 @@
+"""The embedded engine: synthesis on a CPU, with nothing downloaded."""
