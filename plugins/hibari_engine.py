@@ -7,6 +7,7 @@ import math
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -30,6 +31,8 @@ from voxcpm_openai import (
     Utterance,
     hookimpl,
 )
+from voxcpm_openai.embedded.bases import Bases
+from voxcpm_openai.embedded.phonemes import Phonemizer
 from voxcpm_openai.embedded.shape import NAME, RATE, render, shape_of, trim
 
 CHUNK = 3_840
@@ -41,9 +44,12 @@ PATCH = 1_920
 class HibariStream:
     """The audio of one utterance, made segment by segment in the thread that calls ``next()``."""
 
-    def __init__(self, hibari: Any, gate: DeadlineGate, utterance: Utterance) -> None:
+    def __init__(
+        self, hibari: Any, phonemize: Phonemizer, gate: DeadlineGate, utterance: Utterance
+    ) -> None:
         """``hibari``: a loaded ``hibari.Hibari``."""
         self._hibari = hibari
+        self._phonemize = phonemize
         self._gate = gate
         self._utterance = utterance
         self._shape = shape_of(utterance.voice)
@@ -112,7 +118,7 @@ class HibariStream:
         seed = self._utterance.seed
         rng = np.random.default_rng(None if seed is None else (seed, index))
         parts = [np.zeros(0, np.float32)]
-        for phonemes in self._hibari.phonemize(segment.text):
+        for phonemes in self._phonemize(segment):
             ids = self._hibari.ids(phonemes)  # with a pad at either end
             if len(ids) > 2:
                 self._phonemes += len(ids) - 2
@@ -132,16 +138,22 @@ class HibariEngine(Engine):
         native_speed=(1.0, 1.0),
         # Nobody expects a cloned voice to be spoken by this engine's own speaker.
         default_speaker=False,
+        spoken_text=True,
+        phonemes=True,
     )
 
     def __init__(self, hibari: Any, threads: int) -> None:
         """``hibari``: a loaded ``hibari.Hibari``; ``threads``: segments synthesized at once."""
-        self._hibari = hibari
+        self._bases = Bases(hibari)
+        self._phonemizers = {id(one): Phonemizer(one) for one in self._bases.networks}
         self._gate = DeadlineGate(threads)
 
     def synthesize(self, utterance: Utterance) -> AudioStream:
         """Start a stream.  Raises InvalidRequest for a voice with options that are not valid."""
-        return HibariStream(self._hibari, self._gate, utterance)
+        hibari, voice = self._bases.speaker(utterance.voice)
+        return HibariStream(
+            hibari, self._phonemizers[id(hibari)], self._gate, replace(utterance, voice=voice)
+        )
 
     def status(self) -> EngineStatus:
         """Return the streams that are open, that synthesize, and that wait."""
@@ -161,7 +173,6 @@ def start(settings: Settings) -> HibariEngine:
     from hibari import Hibari
 
     hibari = Hibari(threads=1)
-    hibari.g2p.oov("hibari")  # loaded at first use, as the network is
     hibari("Good morning.", seed=0)
     return HibariEngine(hibari, settings.threads or os.cpu_count() or 1)
 
@@ -184,6 +195,7 @@ def register_engines() -> list[EngineSpec]:
             unavailable_reason,
             priority=50,
             install_hint="English on any CPU: pip install hibari-tts==0.2.1",
+            capabilities=HibariEngine.capabilities,
         )
     ]
 

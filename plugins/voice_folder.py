@@ -51,16 +51,25 @@ def read_voice(path: Path) -> Voice:
             logger.warning("%s: the key %r is now called %r", path, old, new)
             table.setdefault(new, table.pop(old))
     options = table.pop("options", {})
+    lexicon = table.pop("lexicon", {})
     if unknown := sorted(set(table) - set(TEXTS)):
         raise PluginError(
             f"{path}: {unknown[0]!r} is not a key of a voice; there are {', '.join(TEXTS)} "
-            "and tables [options.<engine>]."
+            "and tables [options.<engine>] and [lexicon]."
         )
     for key, value in table.items():
         if not isinstance(value, str):
             raise PluginError(f"{path}: {key} = {value!r} is not a text.")
     if not isinstance(options, dict) or not all(isinstance(o, dict) for o in options.values()):
         raise PluginError(f"{path}: options are tables by engine: [options.hibari].")
+    if not isinstance(lexicon, dict):
+        raise PluginError(f"{path}: lexicon is a table: [lexicon].")
+    for text, value in lexicon.items():
+        if not isinstance(value, str | dict):
+            raise PluginError(
+                f"{path}: [lexicon] {text!r} = {value!r} is neither a text nor a table such as "
+                '{ipa = "wɪn"}.'
+            )
     clip = path.with_suffix(".flac")
     if not clip.is_file() and not options:
         raise PluginError(f"{path}: has neither a clip {clip.name} nor [options.<engine>].")
@@ -68,5 +77,6 @@ def read_voice(path: Path) -> Voice:
         id=path.stem,
         audio=clip if clip.is_file() else None,
         options=options,
+        lexicon=lexicon,
         **{"name": path.stem, **table},
     )

@@ -33,9 +33,10 @@ def started(settings: Settings) -> Flask:
 
 @pytest.fixture(scope="session", autouse=True)
 def data_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the tests away from the voices of the user who runs them."""
+    """Keep the tests away from the user's voices, and from hibari's that the user installed."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+        patch.setenv("HIBARI_HOME", str(tmp_path_factory.mktemp("hibari")))
         yield
 
 

@@ -14,10 +14,12 @@ from voxcpm_openai.web import (
     candidates,
     consents,
     cors,
+    dictionaries,
     errors,
     health,
     models,
     speech,
+    text,
     voices,
 )
 
@@ -45,7 +47,7 @@ def create_app(settings: Settings) -> Flask:
     app_context.init_app(app, context)
     for extension in (access_log, cors, auth, errors):
         extension.init_app(app)
-    for blueprint in (speech, models, voices, candidates, consents, health):
+    for blueprint in (speech, text, models, voices, candidates, consents, dictionaries, health):
         app.register_blueprint(blueprint.blueprint)
     return app
 

@@ -8,17 +8,20 @@ from functools import cached_property
 
 from voxcpm_openai.contracts import Engine
 from voxcpm_openai.errors import StorageUnwritable
+from voxcpm_openai.lexicons import LexiconSources
 from voxcpm_openai.lifecycle import EngineLifecycle
 from voxcpm_openai.limits import StreamLimiter
 from voxcpm_openai.registry import Registry, choose_engine, load_registry
 from voxcpm_openai.resolve import Resolver
 from voxcpm_openai.settings import Settings
+from voxcpm_openai.text.normalizers import Normalizers
 from voxcpm_openai.voices.intake.transcribe import ClipTranscriber
 from voxcpm_openai.voices.library import VoiceLibrary
 from voxcpm_openai.voices.preview import PreviewCache
 from voxcpm_openai.voices.store.candidates import CandidateStore
 from voxcpm_openai.voices.store.consents import ConsentStore
 from voxcpm_openai.voices.store.data_folder import DataFolder
+from voxcpm_openai.voices.store.dictionaries import DictionaryStore
 from voxcpm_openai.voices.store.voices import VoiceStore
 
 
@@ -33,9 +36,12 @@ class AppContext:
         self.voices = VoiceLibrary(registry.voices, self.store)
         self.consents = ConsentStore(data)
         self.candidates = CandidateStore(data)
+        self.dictionaries = DictionaryStore(data)
+        self.lexicons = LexiconSources(settings, self.dictionaries)
         self.previews = PreviewCache(data.root)
         self.transcriber = ClipTranscriber(registry.transcribers, settings)
         self.limits = StreamLimiter(settings.max_streams)
+        self.normalizers = Normalizers(registry.normalizers, settings)
         self._data = data
 
     @classmethod
@@ -46,12 +52,29 @@ class AppContext:
     @cached_property
     def engine(self) -> EngineLifecycle:
         """The engine that is chosen, not started yet.  Raises SettingsError if none can run."""
-        return EngineLifecycle(choose_engine(self.registry, self.settings), self.settings)
+        choice = choose_engine(self.registry, self.settings)
+        return EngineLifecycle(choice, self.settings, self._prepare)
 
     @cached_property
     def resolver(self) -> Resolver:
         """Resolves requests for the chosen engine.  Raises SettingsError if none can run."""
-        return Resolver(self.registry, self.voices, self.settings, self.engine.name)
+        return self.resolver_for(self.engine.name)
+
+    def resolver_for(self, engine_name: str) -> Resolver:
+        """Return what resolves requests for an engine, which need not run."""
+        return Resolver(
+            self.registry,
+            self.voices,
+            self.settings,
+            engine_name,
+            self.lexicons,
+            self.normalizers,
+        )
+
+    def _prepare(self, engine: Engine) -> None:
+        """Load the normalizers of an engine's languages: the first request must not wait."""
+        if engine.capabilities.spoken_text:
+            self.normalizers.start(engine.capabilities.languages)
 
     @property
     def other_engines(self) -> str:

@@ -22,8 +22,11 @@ from voxcpm_openai.contracts import (
     EngineStatus,
     TranscriberSpec,
     Usage,
+    Voice,
 )
 from voxcpm_openai.setting_types import TABLE
+from voxcpm_openai.text.lexicon import LexiconError
+from voxcpm_openai.text.lexicon_files import rules_of_table
 
 RATES = range(8_000, 192_001)
 """Sample rates that an engine may have, in Hz."""
@@ -37,6 +40,18 @@ FLAGS = (
     "phonemes",
     "default_speaker",
 )
+
+
+def item_problems(item: object) -> list[str]:
+    """List what is wrong with what a hook returned, beyond its class and its name."""
+    if isinstance(item, EngineSpec | TranscriberSpec):
+        return spec_problems(item)
+    if isinstance(item, Voice):
+        try:
+            rules_of_table(item.lexicon)
+        except LexiconError as error:
+            return [f"lexicon: {error}"]
+    return []
 
 
 def spec_problems(spec: EngineSpec | TranscriberSpec) -> list[str]:

@@ -32,7 +32,9 @@ class Voice:
     ``options`` maps an engine's name to that engine's own settings of this voice.  ``audio`` is a
     reference clip for engines that clone, ``transcript`` its exact words.  ``owner`` is the id of
     the API key that added the voice, or None if everybody may use it.  ``created_at`` is the Unix
-    time at which it was added, or None for a voice of a plugin.
+    time at which it was added, or None for a voice of a plugin.  ``lexicon`` says how this voice
+    reads some texts: it maps each to other words, or to a table such as ``{"ipa": "wɪn"}`` with
+    ``alias``, ``ipa``, ``case_sensitive`` and ``word_boundaries``.
     """
 
     id: str
@@ -46,6 +48,7 @@ class Voice:
     owner: str | None = None
     created_at: int | None = None
     options: Mapping[str, Options] = field(default_factory=dict)
+    lexicon: Mapping[str, str | Mapping[str, object]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +178,7 @@ class AudioStream(Protocol):
 PARAMS = frozenset({"seed", "instructions", "language", "cfg_value", "inference_steps"})
 """The request fields of the server's wire that an engine may act on."""
 SERVER_FIELDS = frozenset(
-    {"model", "input", "voice", "response_format", "speed", "stream_format", "sample_rate"}
+    "model input voice response_format speed stream_format sample_rate lexicon normalize".split()
 )
 """The request fields that the server acts on itself."""
 

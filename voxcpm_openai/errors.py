@@ -11,7 +11,8 @@
         ├── NotFound               404
         │   ├── UnknownModel       model_not_found
         │   ├── UnknownVoice       voice_not_found
-        │   └── UnknownConsent     consent_not_found
+        │   ├── UnknownConsent     consent_not_found
+        │   └── UnknownDictionary  pronunciation_dictionary_not_found
         ├── ClientLeft             499 (for the log; the client is gone)
         ├── StorageUnwritable      500 data_dir_unwritable
         ├── SynthesisFailed        500 synthesis_failed
@@ -125,6 +126,12 @@ class UnknownConsent(NotFound):
     """The consent does not exist."""
 
     kind = "consent"
+
+
+class UnknownDictionary(NotFound):
+    """The pronunciation dictionary does not exist."""
+
+    kind = "pronunciation_dictionary"
 
 
 class StorageUnwritable(RequestError):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from voxcpm_openai.errors import StartError
+from voxcpm_openai.lexicons import server_lexicon
 from voxcpm_openai.registry import choose_engine, load_registry
 from voxcpm_openai.settings import Settings, load_settings
 
@@ -37,7 +38,7 @@ def check_open(hosts: list[str], settings: Settings) -> None:
 
 
 def on_starting(server: Any) -> None:
-    """Check the settings, the plugins and the engine before a worker is forked."""
+    """Check the settings, the plugins, the engine and the lexicon before a worker is forked."""
     hosts = [
         address[0] if isinstance(address, tuple) else f"unix:{address}"
         for address in server.cfg.address
@@ -45,6 +46,7 @@ def on_starting(server: Any) -> None:
     try:
         check_open(hosts, _settings)
         choose_engine(load_registry(_settings), _settings)
+        server_lexicon(_settings)
     except StartError as error:
         sys.exit(f"voxcpm-openai cannot start: {error}")
 

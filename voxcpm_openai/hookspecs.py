@@ -8,7 +8,14 @@ from __future__ import annotations
 
 import pluggy
 
-from voxcpm_openai.contracts import AudioFormat, EngineSpec, Preset, TranscriberSpec, Voice
+from voxcpm_openai.contracts import (
+    AudioFormat,
+    EngineSpec,
+    Normalizer,
+    Preset,
+    TranscriberSpec,
+    Voice,
+)
 from voxcpm_openai.settings import Settings
 
 PROJECT = "voxcpm_openai"
@@ -40,3 +47,8 @@ def register_engines(settings: Settings) -> list[EngineSpec]:  # type: ignore[em
 @hookspec
 def register_transcribers(settings: Settings) -> list[TranscriberSpec]:  # type: ignore[empty-body]
     """Return transcribers, for clips without a transcript; the last available one is used."""
+
+
+@hookspec
+def register_normalizers(settings: Settings) -> list[Normalizer]:  # type: ignore[empty-body]
+    """Return what turns the written forms of a language into words, one for each language."""

@@ -31,11 +31,18 @@ FAILED_RETRY = 60
 class EngineLifecycle:
     """One engine through its states: loading, ready or failed, draining, stopped."""
 
-    def __init__(self, choice: EngineChoice, settings: Settings) -> None:
+    def __init__(
+        self,
+        choice: EngineChoice,
+        settings: Settings,
+        prepare: Callable[[Engine], None] = lambda _engine: None,
+    ) -> None:
+        """``prepare`` loads what requests to the started engine need."""
         self.name = choice.spec.name
         self.reason = choice.reason
         self._choice = choice
         self._settings = settings
+        self._prepare = prepare
         self._engine: Engine | None = None
         self._failure: StartError | None = None
         self._draining = False
@@ -115,6 +122,7 @@ class EngineLifecycle:
         begun = time.monotonic()
         try:
             engine = self._started()
+            self._prepare(engine)
         except StartError as error:  # its message says what to change
             # A cause is an error that the plugin did not raise on purpose: log its traceback.
             logger.error(  # noqa: TRY400

@@ -1,7 +1,7 @@
 """Principals: the caller of an operation, and what it may view and modify.
 
-Voices, consents and candidates have an owner: the id of an API key, or None for the operator.
-Every principal may view what the operator owns.
+Voices, consents, candidates and dictionaries have an owner: the id of an API key, or None for the
+operator.  Every principal may view what the operator owns.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Principal:
     def owner(self) -> str | None:
         """The owner of what this principal adds.  Raises Unauthorized for anonymous."""
         if self.role is Role.ANONYMOUS:
-            raise Unauthorized("An API key is required to add a voice, a consent or a candidate.")
+            raise Unauthorized("An API key is required to add anything.")
         return self.key_id
 
     def can_view(self, owner: str | None) -> bool:

@@ -1,41 +1,32 @@
-"""Finds the plugins, calls their hooks, and merges the results by id."""
+"""Calls the hooks of the plugins, and merges the results by id."""
 
 from __future__ import annotations
 
-import importlib.util
 import logging
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
-from importlib.metadata import entry_points
-from pathlib import Path
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
 import pluggy
 
 from voxcpm_openai import hookspecs
-from voxcpm_openai.contract_checks import spec_problems
-from voxcpm_openai.contracts import AudioFormat, EngineSpec, Preset, TranscriberSpec, Voice
+from voxcpm_openai.contract_checks import item_problems
+from voxcpm_openai.contracts import (
+    AudioFormat,
+    EngineSpec,
+    Normalizer,
+    Preset,
+    TranscriberSpec,
+    Voice,
+)
 from voxcpm_openai.errors import PluginError, SettingsError, VoxcpmError
+from voxcpm_openai.plugin_loader import Plugin, load_plugins
 from voxcpm_openai.settings import Settings, read_values, sources, unknown_keys
 
 logger = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
-
-_PACKED = Path(__file__).parent / "_stock" / "plugins"
-STOCK = _PACKED if _PACKED.is_dir() else Path(__file__).parents[1] / "plugins"
-"""The folder of the stock plugins: in the wheel, or beside the package in a checkout."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plugin:
-    """A loaded plugin: its name, and where it came from."""
-
-    name: str
-    origin: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +43,7 @@ class Registry:
     engines: Mapping[str, EngineSpec]
     transcribers: Mapping[str, TranscriberSpec]
     providers: Mapping[EngineSpec | TranscriberSpec, str] = field(default_factory=dict)
+    normalizers: Mapping[str, Normalizer] = field(default_factory=dict)
 
     def presets_for(self, engine: str) -> list[Preset]:
         """List the presets that the engine of this name serves, its own after the others."""
@@ -123,7 +115,7 @@ def read_registry(settings: Settings) -> tuple[Registry, list[str]]:
     """
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
-    plugins = _load_plugins(manager, settings)
+    plugins = load_plugins(manager, settings)
     engines = _merge(manager, "register_engines", EngineSpec, "name", settings)
     transcribers = _merge(manager, "register_transcribers", TranscriberSpec, "name", settings)
     registry = Registry(
@@ -133,6 +125,7 @@ def read_registry(settings: Settings) -> tuple[Registry, list[str]]:
         formats=_merge(manager, "register_encoders", AudioFormat, "name", settings).items,
         engines=engines.items,
         transcribers=transcribers.items,
+        normalizers=_merge(manager, "register_normalizers", Normalizer, "language", settings).items,
         providers=engines.by_item() | transcribers.by_item(),
     )
     return registry, _settings_problems(registry, settings)
@@ -197,71 +190,6 @@ def _settings_problems(registry: Registry, settings: Settings) -> list[str]:
     return problems + unknown_keys(registry.plugin_settings(), settings.raw)
 
 
-def _candidates(settings: Settings) -> Iterator[tuple[Plugin, Callable[[], object]]]:
-    """List every plugin, and what loads it; a later one wins over an earlier one."""
-    yield from _files(STOCK, "voxcpm_openai_plugins", "stock")
-    for point in entry_points(group=hookspecs.PROJECT):
-        origin = f"package {point.dist.name}" if point.dist else "package"
-        yield Plugin(point.name, origin), point.load
-    if settings.plugins_dir is not None:
-        origin = f"folder {settings.plugins_dir}"
-        yield from _files(settings.plugins_dir, "voxcpm_openai_user_plugins", origin)
-
-
-def _files(
-    folder: Path, namespace: str, origin: str
-) -> Iterator[tuple[Plugin, Callable[[], object]]]:
-    for path in sorted(folder.glob("[!_.]*.py")):
-        # A unique module name, so that a file `hibari.py` cannot shadow the package hibari.
-        yield Plugin(path.stem, origin), partial(_load_file, path, f"{namespace}.{path.stem}")
-
-
-def _load_file(path: Path, module_name: str) -> object:
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module  # before it runs: dataclasses look themselves up there
-    spec.loader.exec_module(module)
-    return module
-
-
-def _load_plugins(manager: pluggy.PluginManager, settings: Settings) -> tuple[Plugin, ...]:
-    loaded: list[Plugin] = []
-    disabled = set(settings.disabled_plugins)
-    for plugin, load in _candidates(settings):
-        if plugin.name in settings.disabled_plugins:
-            disabled.discard(plugin.name)
-            continue
-        try:
-            module = load()
-        except (Exception, SystemExit) as error:  # a plugin may fail in any way; it must be named
-            raise _blame(plugin, "cannot be imported", error) from error
-        try:
-            manager.register(module, name=plugin.name)
-        except pluggy.PluginValidationError as error:  # a hook with a wrong argument
-            raise _blame(plugin, "does not fit", error) from error
-        except ValueError as error:
-            raise _blame(plugin, "has the name of another plugin; rename one", error) from error
-        loaded.append(plugin)
-    for name in sorted(disabled):
-        logger.warning("VOXCPM_DISABLED_PLUGINS names %r, which does not exist", name)
-    try:
-        manager.check_pending()  # a misspelt hook would otherwise be ignored in silence
-    except pluggy.PluginValidationError as error:
-        known = ", ".join(name for name in vars(hookspecs) if name.startswith("register_"))
-        raise PluginError(f"{error} There are {known}.") from error
-    return tuple(loaded)
-
-
-def _blame(plugin: Plugin, what: str, error: BaseException) -> PluginError:
-    cause = f"{type(error).__name__}: {error}"
-    return PluginError(
-        f"plugin {plugin.name!r} ({plugin.origin}) {what}: {cause}. "
-        f"VOXCPM_DISABLED_PLUGINS={plugin.name} starts without it."
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class _Merged(Generic[Item]):
     """What all plugins returned for one hook, and the plugin of each item."""
@@ -296,7 +224,7 @@ def _merge(
                 raise PluginError(
                     f"plugin {impl.plugin_name!r}: {hook} returned the {key} {name!r}, not a name."
                 )
-            if isinstance(item, EngineSpec | TranscriberSpec) and (problems := spec_problems(item)):
+            if problems := item_problems(item):
                 raise PluginError(
                     f"plugin {impl.plugin_name!r}: {hook}: {name!r}: {'; '.join(problems)}."
                 )

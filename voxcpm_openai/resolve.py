@@ -15,13 +15,22 @@ from voxcpm_openai.contracts import (
     Voice,
 )
 from voxcpm_openai.errors import InvalidRequest, UnknownModel, UnknownVoice
+from voxcpm_openai.lexicons import LexiconSources
 from voxcpm_openai.principal import ANONYMOUS, Principal
 from voxcpm_openai.registry import Registry
 from voxcpm_openai.settings import Settings
+from voxcpm_openai.text.language import base_language
+from voxcpm_openai.text.marks import Marks
+from voxcpm_openai.text.normalizers import Normalizers
+from voxcpm_openai.text.plan import TextPlan, plan
 from voxcpm_openai.voices.library import VoiceLibrary, speaker_source
 
 UTTERANCE_PARAMS = ("seed", "instructions")
 """Those of ``PARAMS`` that are fields of ``Utterance``."""
+MAX_GROWTH = 10
+"""How many times as long as the longest input a lexicon may make a text."""
+_OTHER_SCRIPTS = frozenset("zh ja ko ru uk el ar he hi th fa ur".split())
+"""Languages that are not written in Latin letters: with such a voice, these are English."""
 OPTION_PARAMS = ("language", "cfg_value", "inference_steps")
 """Those of ``PARAMS`` that are options of the utterance."""
 
@@ -46,6 +55,8 @@ class SpeechRequest:
     cfg_value: float | None = None
     inference_steps: int | None = None
     language: str | None = None
+    lexicon: Mapping[str, object] | None = None
+    normalize: bool | None = None
     extra: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -53,13 +64,16 @@ class SpeechRequest:
 class OutputSpec:
     """How the engine's audio is sent.
 
-    ``tempo`` is the part of the speed that the engine does not make itself; ``rate`` in Hz;
-    ``ignored`` names the request's fields that have no effect.
+    ``tempo`` is the part of the speed that the engine does not make itself; ``rates`` are the
+    factors of the segments beside it, empty if all are 1.  ``lead`` is the silence before the first
+    word, in seconds; ``rate`` in Hz; ``ignored`` names the request's fields without effect.
     """
 
     format: AudioFormat
     rate: int
     tempo: float = 1.0
+    rates: tuple[float, ...] = ()
+    lead: float = 0.0
     sse: bool = False
     ignored: tuple[str, ...] = ()
 
@@ -75,6 +89,8 @@ class Resolver:
     voices: VoiceLibrary
     settings: Settings
     engine_name: str
+    lexicons: LexiconSources
+    normalizers: Normalizers
 
     def resolve(
         self, request: SpeechRequest, engine: Engine, principal: Principal = ANONYMOUS
@@ -84,28 +100,57 @@ class Resolver:
         preset = self.preset(request.model)
         voice = self.voice(request.voice, can, principal)
         format_ = self._format(request.response_format)
-        segments = text.split(self._input(request.input, can))
+        said = self.plan_text(request, voice, can, principal)
         rate = format_.rate(can.sample_rate, request.sample_rate)
         slowest, fastest = can.native_speed
         speed = min(max(request.speed, slowest), fastest)
         tempo = request.speed / speed
         utterance = Utterance(
-            segments=segments,
+            segments=said.segments,
             voice=voice,
             options=_options(preset, request, can),
             speed=speed,
             seed=request.seed if "seed" in can.params else None,
             instructions=request.instructions if "instructions" in can.params else None,
-            tempo=tempo,
+            tempo=tempo * said.fastest,
         )
+        rates = tuple(segment.rate for segment in said.written)
         output = OutputSpec(
             format=format_,
             rate=rate,
             tempo=tempo,
+            rates=rates if set(rates) != {1.0} else (),
+            lead=said.lead,
             sse=request.stream_format == "sse" and preset.sse,
-            ignored=self._ignored(request, preset, can, rate),
+            ignored=self._ignored(request, preset, can, rate, said),
         )
         return utterance, output
+
+    def plan_text(
+        self,
+        request: SpeechRequest,
+        voice: Voice,
+        can: Capabilities,
+        principal: Principal = ANONYMOUS,
+    ) -> TextPlan:
+        """Decide what an engine of these capabilities is asked to say.  Raises InvalidRequest."""
+        marks = Marks()
+        rules = self.lexicons.lexicon(voice, request.lexicon, principal)
+        cleaned = text.clean(self._checked_length(request.input), marks)
+        cleaned = rules.apply(cleaned, marks, can.phonemes)
+        self._check_growth(cleaned)
+        self._check_letters(marks.plain(cleaned), can)
+        asked = request.language if _speaks(can, request.language) else None
+        only = can.languages[0] if len(can.languages) == 1 else None
+        normalize = self.settings.normalize if request.normalize is None else request.normalize
+        return plan(
+            cleaned,
+            marks,
+            language=base_language(asked or only or _latin(voice, can)),
+            fixed=bool(asked or only),
+            normalizers=self.normalizers if can.spoken_text or normalize else None,
+            phonemes=can.phonemes,
+        )
 
     def preset(self, id_: str) -> Preset:
         """Return the preset of a model id.  Raises UnknownModel, which says how to get it."""
@@ -143,8 +188,8 @@ class Resolver:
             )
         return format_
 
-    def _input(self, raw: str, can: Capabilities) -> str:
-        """Check the length, clean the text, and refuse what the engine cannot speak."""
+    def _checked_length(self, raw: str) -> str:
+        """Return the text of a request.  Raises InvalidRequest if it is too long or empty."""
         trimmed = raw.strip()
         limit = self.settings.max_input_chars
         if not 1 <= len(trimmed) <= limit:
@@ -153,7 +198,19 @@ class Resolver:
                 "(The operator sets the limit: VOXCPM_MAX_INPUT_CHARS.)",
                 param="input",
             )
-        cleaned = text.clean(trimmed)
+        return trimmed
+
+    def _check_growth(self, cleaned: str) -> None:
+        """Raise InvalidRequest if the lexicon has made a text much longer."""
+        if len(cleaned) > MAX_GROWTH * self.settings.max_input_chars:
+            raise InvalidRequest(
+                f"The lexicon makes a text of {len(cleaned)} characters, which is more than "
+                f"{MAX_GROWTH} times the longest 'input'.",
+                param="lexicon",
+            )
+
+    def _check_letters(self, cleaned: str, can: Capabilities) -> None:
+        """Raise InvalidRequest for a text that the engine cannot speak."""
         if not text.speakable(cleaned):
             raise InvalidRequest(
                 "'input' has nothing that can be spoken: no letter, digit or spoken sign is left "
@@ -164,10 +221,14 @@ class Resolver:
             hint = self.registry.other_engines(self.engine_name)
             message = _foreign_message(foreign, self.engine_name, can)
             raise InvalidRequest(f"{message} {hint}".strip(), param="input")
-        return cleaned
 
     def _ignored(
-        self, request: SpeechRequest, preset: Preset, can: Capabilities, rate: int
+        self,
+        request: SpeechRequest,
+        preset: Preset,
+        can: Capabilities,
+        rate: int,
+        said: TextPlan,
     ) -> tuple[str, ...]:
         """List the fields without effect.  Raises InvalidRequest in strict mode."""
         unknown = [name for name in request.extra if name not in can.params]
@@ -180,6 +241,12 @@ class Resolver:
             for name in (*UTTERANCE_PARAMS, *OPTION_PARAMS)
             if getattr(request, name) is not None and name not in can.params
         ]
+        if said.words and _speaks(can, request.language):
+            ignored = [name for name in ignored if name != "language"]
+        if request.normalize is not None and (
+            can.spoken_text if not request.normalize else said.language not in self.normalizers
+        ):
+            ignored.append("normalize")
         if request.sample_rate not in (None, rate):
             ignored.append("sample_rate")
         if request.stream_format == "sse" and not preset.sse:
@@ -195,6 +262,20 @@ def _options(preset: Preset, request: SpeechRequest, can: Capabilities) -> Mappi
     own = {name: value for name, value in request.extra.items() if value is not None}
     merged = {**preset.options, **own, **requested}
     return {name: value for name, value in merged.items() if name in can.params}
+
+
+def _speaks(can: Capabilities, language: str | None) -> bool:
+    """Return whether an engine speaks the language of this code, as far as it says."""
+    spoken = {base_language(code) for code in can.languages}
+    return not spoken or base_language(language or "") in spoken
+
+
+def _latin(voice: Voice, can: Capabilities) -> str:
+    """Return the language that Latin letters are assumed to be in."""
+    language = base_language(voice.language)
+    if not language or language in _OTHER_SCRIPTS:
+        language = "en"
+    return language if _speaks(can, language) else base_language(can.languages[0])
 
 
 def _foreign_message(foreign: Mapping[str, str], name: str, can: Capabilities) -> str:

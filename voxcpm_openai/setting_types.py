@@ -36,6 +36,15 @@ class ExistingFolder(fields.Field[Path]):
         return path.resolve()
 
 
+class ExistingFile(fields.Field[Path]):
+    """A file that exists; ``~`` is expanded."""
+
+    def _deserialize(self, value: object, *_: object, **__: object) -> Path:
+        if not isinstance(value, str) or not (path := Path(value).expanduser()).is_file():
+            raise ValidationError("Not a file that exists.")
+        return path.resolve()
+
+
 class CreatableFolder(fields.Field[Path]):
     """A folder that is created when it is first needed; ``~`` is expanded."""
 
@@ -66,13 +75,14 @@ def setting(
     choices: Iterable[str] | None = None,
     pattern: str | None = None,
     creatable: bool = False,
+    file: bool = False,
 ) -> Any:
     """Declare one setting, a field of a settings class.
 
     Its annotation says how it is read: ``bool``, ``int``, ``float``, ``str``,
     ``tuple[str, ...]`` (a list of words) or ``Path | None`` (a folder, which must exist unless it
-    is ``creatable``).  ``min`` and ``max`` bound numbers; ``choices`` or ``pattern`` (a regular
-    expression that matches the whole) restrict texts.
+    is ``creatable``, or with ``file`` a file that exists).  ``min`` and ``max`` bound numbers;
+    ``choices`` or ``pattern`` (a regular expression that matches the whole) restrict texts.
     """
     rules: list[Callable[[Any], Any]] = []
     if min is not None or max is not None:
@@ -81,7 +91,7 @@ def setting(
         rules.append(validate.OneOf(list(choices)))
     if pattern is not None:
         rules.append(validate.Regexp(rf"(?:{pattern})\Z"))
-    metadata = {"help": help_text, "rules": rules, "creatable": creatable}
+    metadata = {"help": help_text, "rules": rules, "creatable": creatable, "file": file}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -125,5 +135,6 @@ def _marshmallow_field(hint: Any, metadata: Mapping[str, Any]) -> fields.Field[A
     if hint == tuple[str, ...]:
         return WordList()
     if hint == Path | None:
-        return CreatableFolder() if metadata["creatable"] else ExistingFolder()
+        existing = ExistingFile() if metadata["file"] else ExistingFolder()
+        return CreatableFolder() if metadata["creatable"] else existing
     raise TypeError(f"a setting cannot be of the type {hint}; see `setting`")

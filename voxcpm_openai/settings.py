@@ -75,6 +75,15 @@ class Settings:
     voices_dir: Path | None = setting(
         None, "A folder of your own voices: `<id>.toml`, with `<id>.flac` for a clip."
     )
+    normalize: bool = setting(
+        False,
+        "Give words instead of digits and signs also to engines that read these themselves.",
+    )
+    lexicon: Path | None = setting(
+        None,
+        "How texts are read, for all requests: a lexicon, as a `.toml`, `.pls` or `.xml` file.",
+        file=True,
+    )
     data_dir: Path | None = setting(
         None,
         "Where added voices are kept; created if needed. Default: `$XDG_DATA_HOME/voxcpm-openai`.",

@@ -6,13 +6,18 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 
+import numpy as np
+
 from voxcpm_openai.audio import Resampler, Tempo
 from voxcpm_openai.checked_stream import CheckedStream
-from voxcpm_openai.contracts import AudioEncoder, Engine, Samples, Usage, Utterance
+from voxcpm_openai.contracts import AudioEncoder, Chunk, Engine, Samples, Usage, Utterance
 from voxcpm_openai.errors import ClientLeft, InvalidRequest
 from voxcpm_openai.gate import DeadlineGate
 from voxcpm_openai.playout import PlayoutClock
 from voxcpm_openai.resolve import OutputSpec
+
+SLOWEST = 0.25
+"""The slowest tempo, of the speed and the rate of a segment together."""
 
 
 class Speech:
@@ -64,14 +69,14 @@ class Speech:
 
     def _run(self) -> Generator[bytes]:
         output = self._output
-        tempo = Tempo(self._rate, output.tempo)
+        tempo = _SegmentTempo(self._rate, output)
         resampler = Resampler(self._rate, output.rate)
         encoder = output.format.open(output.rate)
         try:
             for chunk in self._stream:
                 self.segment = chunk.segment
                 with self._place():
-                    encoded = self._encode(encoder, resampler.feed(tempo.feed(chunk.samples)))
+                    encoded = self._encode(encoder, resampler.feed(tempo.feed(chunk)))
                 if encoded:
                     yield encoded
             with self._place():
@@ -102,3 +107,31 @@ class Speech:
         self.seconds += seconds
         self._clock.deliver(seconds, time.monotonic())
         return encoder.feed(samples)
+
+
+class _SegmentTempo:
+    """The tempo of a stream, which follows the rates of its segments; adds the leading pause."""
+
+    def __init__(self, rate: int, output: OutputSpec) -> None:
+        """``rate``: of the engine's samples, in Hz."""
+        self._rate = rate
+        self._output = output
+        self._factor = 0.0
+        self._tempo = Tempo(rate, 1.0)
+
+    def feed(self, chunk: Chunk) -> Samples:
+        """Take a chunk; return the samples that are ready."""
+        ready = []
+        if not self._factor:
+            ready.append(np.zeros(round(self._output.lead * self._rate), np.float32))
+        rates = self._output.rates
+        factor = self._output.tempo * (rates[chunk.segment] if rates else 1.0)
+        factor = max(factor, SLOWEST)
+        if factor != self._factor:
+            ready.append(self._tempo.finish())
+            self._tempo, self._factor = Tempo(self._rate, factor), factor
+        return np.concatenate([*ready, self._tempo.feed(chunk.samples)])
+
+    def finish(self) -> Samples:
+        """Return the remaining samples."""
+        return self._tempo.finish()

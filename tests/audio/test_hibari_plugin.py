@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 
@@ -27,7 +28,8 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_threads_are_the_number_of_segments_made_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     class Quick:
-        g2p = SimpleNamespace(oov=str)
+        g2p = SimpleNamespace(oov=str, tokenizer=SimpleNamespace(special={}))
+        vocab: ClassVar[dict[str, int]] = {}
 
         def __init__(self, threads: int) -> None:
             assert threads == 1

@@ -52,19 +52,6 @@ def test_retuning_scales_pitch_and_melody_of_voiced_frames_only() -> None:
     assert shape.retune(f0, voiced, 0.1, 1.0)[voiced].min() > 40
 
 
-def test_the_tone_between_harmonics_is_interpolated() -> None:
-    f0 = np.array([200, 0], np.float32)  # harmonics at bins 10, 20, ...
-    slope = np.arange(601, dtype=np.float32)[:, None].repeat(2, axis=1) / 100
-    lh, th = slope.copy(), slope.copy()
-    lh[5::10] = 9  # the amplification between the harmonics
-    drawn, phases = shape.between_harmonics(lh, th, f0, f0 > 40)
-    assert drawn[10:, 0] == pytest.approx(slope[10:, 0], abs=1e-5)
-    assert drawn[:10, 0] == pytest.approx(np.full(10, slope[10, 0]))
-    assert phases[[16, 20, 24], 0] == pytest.approx(slope[20, 0])
-    assert np.array_equal(drawn[:, 1], lh[:, 1])
-    assert np.array_equal(phases[:, 1], th[:, 1])
-
-
 @pytest.mark.parametrize("pitch", [0.5, 0.7, 1.4])
 def test_another_pitch_is_as_loud(engine: Any, pitch: float) -> None:
     level = np.sqrt(np.mean(shaped(engine, pitch=pitch) ** 2) / np.mean(shaped(engine) ** 2))
@@ -74,7 +61,17 @@ def test_another_pitch_is_as_loud(engine: Any, pitch: float) -> None:
 def test_formants_colour_the_sound_and_leave_its_length(engine: Any) -> None:
     plain, dark = shaped(engine), shaped(engine, formant=0.82)
     assert len(dark) == pytest.approx(len(plain), rel=0.1)  # without care: 1 / 0.82
-    assert high_share(dark, 2500) < 0.8 * high_share(plain, 2500)
+    assert high_share(dark, 2000) < 0.8 * high_share(plain, 2000)
+
+
+@pytest.mark.parametrize("formant", [0.8, 0.84, 0.9])
+def test_lower_formants_leave_no_hole_at_the_top(engine: Any, formant: float) -> None:
+    """By resampling alone there is nothing above 12 kHz times the factor."""
+    text = "She sees six ships, and such shells as these."
+    voice = Voice("dark", "Dark", options={"hibari": {"formant": formant}})
+    dark = high_share(synthesized(engine, text, voice=voice), 12_000 * formant + 200)
+    plain = high_share(synthesized(engine, text), 12_000 * formant + 200)
+    assert 0.1 * plain < dark < 3 * plain
 
 
 def test_breath_is_noise_in_the_tone(engine: Any) -> None:

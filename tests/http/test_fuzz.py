@@ -28,7 +28,7 @@ VALUES = st.one_of(
 )
 FIELDS = (
     "model input voice response_format speed instructions stream_format seed sample_rate cfg_value "
-    "inference_steps language other"
+    "inference_steps language lexicon other"
 ).split()
 GOOD = {"model": "gpt-4o-mini-tts", "input": "Hello.", "response_format": "pcm"}
 

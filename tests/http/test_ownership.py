@@ -14,7 +14,7 @@ from voxcpm_openai.settings import Settings
 from voxcpm_openai.voices.store.data_folder import DataFolder
 from voxcpm_openai.web.app_context import context_of
 
-BLUEPRINTS = ("voices", "consents", "candidates")
+BLUEPRINTS = ("voices", "consents", "candidates", "dictionaries")
 OPEN = {"/v1/voices", "/v1/audio/voices", "/v1/voices/<id_>", "/v1/voices/<id_>/sample"}
 """Discovery: GET works without a key, unless ``public_discovery`` is off."""
 
@@ -30,7 +30,7 @@ def closed(request: pytest.FixtureRequest, tone_settings: Settings) -> Iterator[
 
 
 def calls(client: FlaskClient) -> list[tuple[str, str]]:
-    """Return every method and route of voices, consents and candidates."""
+    """Return every method and route of what keys own."""
     return [
         (method, rule.rule)
         for rule in client.application.url_map.iter_rules()
@@ -43,15 +43,23 @@ def calls(client: FlaskClient) -> list[tuple[str, str]]:
 def records(client: FlaskClient) -> list[object]:
     """Return everything that is stored, of all owners."""
     data = DataFolder(context_of(client.application).settings.data_folder)
-    return [dict(folder.scan()) for folder in (data.voices, data.consents, data.candidates)]
+    folders = (data.voices, data.consents, data.candidates, data.dictionaries)
+    return [dict(folder.scan()) for folder in folders]
 
 
 def test_without_a_key_no_route_shows_or_changes_what_a_key_owns(closed: FlaskClient) -> None:
     candidate = closed.post("/v1/voices", json={"name": "x", "description": "y"}, headers=JANE)
+    rules = [{"type": "alias", "string_to_replace": "Secret name", "alias": "x"}]
+    dictionary = closed.post(
+        "/v1/pronunciation-dictionaries/add-from-rules",
+        json={"name": "Secret name", "rules": rules},
+        headers=JANE,
+    )
     owned = [
         added(closed, JANE, name="Secret name"),
         consent(closed, JANE, name="Secret name"),
         candidate.get_json()["candidates"][0]["id"],
+        dictionary.get_json()["id"],
     ]
     before = records(closed)
     assert all(before)

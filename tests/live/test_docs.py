@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
+import tomllib
+import urllib.request
 from pathlib import Path
 from types import ModuleType
 
@@ -15,10 +18,12 @@ import pytest
 from click import Command
 
 from tests.support import EXAMPLES, ROOT
+from tests.support.command import run
 from tests.support.live_server import Server
 from voxcpm_openai.cli import main
 from voxcpm_openai.registry import load_registry
 from voxcpm_openai.settings import RawSettings, Settings, load_settings, sources
+from voxcpm_openai.text.lexicon_files import read_file, rules_of_table
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -80,6 +85,63 @@ def test_the_settings_file_of_the_docs_is_valid(
     (tmp_path / "voxcpm.toml").write_text(shown)
     settings = load_settings({"VOXCPM_CONFIG": str(tmp_path / "voxcpm.toml")})
     assert settings.port == 8080
+
+
+def test_the_files_of_the_lexicon_page_are_valid(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "lexicon.md").read_text(encoding="utf-8")
+    file, voice = blocks(page, "toml")
+    (pls,) = blocks(page, "xml")
+    (tmp_path / "lexicon.toml").write_text(file, encoding="utf-8")
+    (tmp_path / "lexicon.pls").write_text(pls, encoding="utf-8")
+    rules = read_file(tmp_path / "lexicon.toml") + read_file(tmp_path / "lexicon.pls")
+    assert {rule.text for rule in rules} == {"Nguyen", "Nguyễn", "C++", "gif", "US", "W3C"}
+    assert len(rules_of_table(tomllib.loads(voice)["lexicon"])) == 2
+
+
+def test_the_requests_of_the_lexicon_page_work(server: Server, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "lexicon.md").read_text(encoding="utf-8")
+    (body,) = blocks(page, "json")
+    (command,) = blocks(page, "sh")
+    command = command.replace("curl ", "curl --fail ").replace("http://127.0.0.1:7861", server.url)
+    shown = subprocess.run(
+        ["sh", "-ec", command], cwd=tmp_path, check=True, capture_output=True
+    ).stdout
+    headers = {"Content-Type": "application/json"}
+    requests = [
+        urllib.request.Request(f"{server.url}/v1/audio/speech", body.encode(), headers),
+        urllib.request.Request(
+            f"{server.url}/v1/pronunciation-dictionaries/{json.loads(shown)['id']}", method="DELETE"
+        ),
+    ]
+    for request in requests:
+        with urllib.request.urlopen(request) as reply:
+            assert reply.status == 200
+
+
+def test_the_text_page_shows_what_is_said(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "text.md").read_text(encoding="utf-8")
+    (commands,) = blocks(page, "sh")
+    (expected,) = blocks(page, "json")
+    environ = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    shown = subprocess.run(
+        ["sh", "-ec", commands], cwd=tmp_path, env=environ, check=True, capture_output=True
+    ).stdout.decode()
+    spoken, _, printed = shown.partition("\n")
+    assert json.loads(printed) == json.loads(expected)
+    assert spoken == json.loads(expected)["segments"][0]["spoken"]
+
+
+def test_the_normalizer_of_the_text_page_is_the_example(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "text.md").read_text(encoding="utf-8")
+    (shown,) = blocks(page, "python")
+    example = EXAMPLES / "plugins" / "french_normalizer.py"
+    assert shown == example.read_text(encoding="utf-8")
+    (tmp_path / example.name).write_text(shown, encoding="utf-8")
+    result = run(
+        *("text", "Il y a 5 %.", "--engine", "voxcpm", "--language", "fr", "--normalize"),
+        plugins_dir=str(tmp_path),
+    )
+    assert result.stdout.decode() == "Il y a cinq pour cent.\n"
 
 
 def test_the_voice_file_of_the_readme_is_the_example() -> None:

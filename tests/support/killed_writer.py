@@ -99,7 +99,7 @@ def read(root: Path) -> State:
     """Read the voices as another process does; every one must be complete."""
     data = DataFolder(root)
     found = {
-        v.id: (v.name, data.voices.sound(v.id).read_bytes()) for v in data.voices.all().values()
+        v.id: (v.name, data.voices.content(v.id).read_bytes()) for v in data.voices.all().values()
     }
     folders = [p for p in (root / "voices").iterdir() if not p.name.startswith(".")]
     assert len(found) == len(folders), "a voice that cannot be read"

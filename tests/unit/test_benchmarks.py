@@ -27,6 +27,16 @@ def test_the_server_benchmark_starts_a_server_and_compares_it_with_the_engine(
     assert "the HTTP layer adds" in printed
 
 
+def test_the_text_benchmark_measures_the_cost_by_length_and_the_first_byte(tmp_path: Path) -> None:
+    rows, printed = rows_of(tmp_path, "benchmarks/text.py", "--repeats", "1")
+    costs, firsts = rows[:6], rows[6:]
+    assert [row["characters"] for row in costs] == [100, 4096, 200_000] * 2
+    assert all(row["plan"] > 0 and row["whole"] > 0 for row in costs)
+    assert [row["text"] for row in firsts] == ["plain", "dense"]
+    assert all(row["first_ratio"] > 0 for row in firsts)
+    assert "package_first" in printed
+
+
 def test_the_loop_benchmark_measures_three_scenes(tmp_path: Path) -> None:
     options = ("--streams", "1,3", "--iterations", "20")
     rows, printed = rows_of(tmp_path, "benchmarks/loop.py", *options)

@@ -145,6 +145,14 @@ def test_check_reports_every_problem_and_fails(tmp_path: Path) -> None:
     assert "wrong: plugin 'odd'" in output_of(result)
 
 
+def test_check_reports_a_wrong_entry_of_the_lexicon(tmp_path: Path) -> None:
+    path = tmp_path / "names.toml"
+    path.write_text('[alias]\nNguyen = ""\n')
+    result = run("check", lexicon=str(path))
+    assert result.returncode == 1
+    assert "[alias] 'Nguyen': 'alias' must have 1 to 200 characters" in output_of(result)
+
+
 def test_check_shows_everything_although_settings_of_plugins_are_wrong(tmp_path: Path) -> None:
     file = tmp_path / "voxcpm.toml"
     file.write_text("prot = 1\n[transcriber]\nmodell = 'x'\n")

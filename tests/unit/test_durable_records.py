@@ -45,7 +45,7 @@ class Disk:
 def records(tmp_path: Path) -> RecordFolder[Consent]:
     folder = tmp_path / "consents"
     folder.mkdir()
-    return RecordFolder(folder, Consent, file="consent.json", sound="recording.flac")
+    return RecordFolder(folder, Consent, file="consent.json", content="recording.flac")
 
 
 def inode(path: Path) -> int:

@@ -38,7 +38,8 @@ ALLOWED_PLACES = {
     ),
     "faster_whisper": ("plugins/whisper_transcriber.py",),
     "hibari": ("plugins/hibari_engine.py", f"{NAME}/embedded/"),
-    "pluggy": (f"{NAME}/hookspecs.py", f"{NAME}/registry.py"),
+    "pluggy": (f"{NAME}/hookspecs.py", f"{NAME}/plugin_loader.py", f"{NAME}/registry.py"),
+    "normt2s": (f"{NAME}/english/",),
     "gunicorn": (f"{NAME}/web/worker.py", f"{NAME}/cli/server.py"),
     "click": (f"{NAME}/cli/",),
 }
@@ -46,7 +47,7 @@ ALLOWED_PLACES = {
 # Part of the package -> the other parts that it may import.
 LEAVES = {"errors", "setting_types", "settings", "contracts", "playout", "principal"}
 CORE = LEAVES | {"audio", "context", "gate", "lifecycle", "limits", "registry", "resolve"}
-CORE |= {"speech", "text", "voices"}
+CORE |= {"lexicons", "speech", "text", "voices"}
 ALLOWED_PARTS = {
     "errors": set(),
     "playout": set(),
@@ -55,19 +56,30 @@ ALLOWED_PARTS = {
     "principal": {"errors"},
     "contracts": {"settings"},
     "generator_stream": {"contracts"},
-    "contract_checks": {"contracts", "setting_types"},
+    "contract_checks": {"contracts", "setting_types", "text"},
     "checked_stream": {"contract_checks", "contracts", "errors"},
     "audio": {"contracts", "errors"},
-    "text": {"contracts"},
+    "english": set(),
+    "text": {"contracts", "settings"},
+    "plugin_loader": {"errors", "hookspecs", "settings"},
     "gate": {"errors"},
     "limits": {"errors", "gate"},
     "hookspecs": {"contracts", "settings"},
-    "registry": {"contract_checks", "contracts", "errors", "hookspecs", "settings"},
-    "voices": LEAVES | {"checked_stream"},
+    "registry": {
+        "contract_checks",
+        "contracts",
+        "errors",
+        "hookspecs",
+        "plugin_loader",
+        "settings",
+    },
+    "voices": LEAVES | {"checked_stream", "text"},
+    "lexicons": LEAVES | {"text", "voices"},
     "lifecycle": {"contract_checks", "contracts", "errors", "registry", "settings"},
-    "resolve": LEAVES | {"registry", "text", "voices"},
+    "resolve": LEAVES | {"lexicons", "registry", "text", "voices"},
     "speech": {"audio", "checked_stream", "contracts", "errors", "gate", "playout", "resolve"},
-    "context": LEAVES | {"lifecycle", "limits", "registry", "resolve", "voices"},
+    "context": LEAVES
+    | {"text", "lexicons", "lifecycle", "limits", "registry", "resolve", "voices"},
     "load_client": set(),
     "load_test": {"audio", "errors", "load_client", "playout"},
     "embedded": {"audio", "contracts", "errors"},
@@ -75,7 +87,7 @@ ALLOWED_PARTS = {
     "web": CORE | {"__init__"},
     "app": {"context", "settings", "web"},
     "wsgi": {"app", "context", "errors", "settings", "web"},
-    "gunicorn_conf": {"errors", "registry", "settings"},
+    "gunicorn_conf": {"errors", "lexicons", "registry", "settings"},
     "cli": CORE | {"__init__", "load_test", "runtime"},
     "__init__": LEAVES | {"audio", "gate", "generator_stream", "hookspecs"},
     "__main__": {"cli"},
@@ -108,11 +120,16 @@ RUNTIME_USERS = {
     f"{NAME}/cli/models.py",
 }
 
-EMBEDDED_USERS = {"plugins/hibari_engine.py"}
+# Plugin -> the part of the package that it makes available.
+OWN_PARTS = {
+    "plugins/hibari_engine.py": f"{NAME}.embedded",
+    "plugins/english_normalizer.py": f"{NAME}.english",
+}
 
 MIN_LINES, MAX_LINES = 25, 330
 SMALL_FILES = {
     "plugins/openai_presets.py": "a plugin is a file",
+    "plugins/english_normalizer.py": "a plugin is a file",
     f"{NAME}/__main__.py": "python -m",
     f"{NAME}/web/cors.py": "one blueprint or extension per file",
     f"{NAME}/runtime/errors.py": "shared by packages that must not import each other",
@@ -212,8 +229,8 @@ def test_plugins_use_only_the_public_api(path: Path) -> None:
     inside = {name for name in imports(path) if name.split(".")[0] == NAME}
     if shown(path) in RUNTIME_USERS:
         inside = {name for name in inside if not name.startswith(f"{NAME}.runtime")}
-    if shown(path) in EMBEDDED_USERS:
-        inside = {name for name in inside if not name.startswith(f"{NAME}.embedded")}
+    if own := OWN_PARTS.get(shown(path)):
+        inside = {name for name in inside if not name.startswith(own)}
     assert inside <= {f"{NAME}.{name}" for name in voxcpm_openai.__all__}
 
 

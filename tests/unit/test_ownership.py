@@ -11,14 +11,22 @@ import numpy as np
 import pytest
 
 from voxcpm_openai import Segment, Utterance, Voice
-from voxcpm_openai.errors import InvalidRequest, Unauthorized, UnknownConsent, UnknownVoice
+from voxcpm_openai.errors import (
+    InvalidRequest,
+    Unauthorized,
+    UnknownConsent,
+    UnknownDictionary,
+    UnknownVoice,
+)
 from voxcpm_openai.principal import ANONYMOUS, OPERATOR, Principal
 from voxcpm_openai.settings import Settings
+from voxcpm_openai.text.lexicon import LexiconRule
 from voxcpm_openai.voices.intake.clip import Clip
 from voxcpm_openai.voices.library import VoiceLibrary
 from voxcpm_openai.voices.store.candidates import CandidateStore, Design
 from voxcpm_openai.voices.store.consents import ConsentStore
 from voxcpm_openai.voices.store.data_folder import DataFolder
+from voxcpm_openai.voices.store.dictionaries import DictionaryStore
 from voxcpm_openai.voices.store.voices import VoiceStore
 
 JANE = Principal.for_key("jane's key")
@@ -26,6 +34,7 @@ JOHN = Principal.for_key("john's key")
 FLAC = b"fLaC and so on"
 BUILT_IN = Voice("built-in", "Built in")
 JANES = Voice("janes", "Of a plugin, but owned by Jane", owner=JANE.key_id)
+RULES = [LexiconRule("Nguyen", alias="win")]
 DESIGN = Design("Grandpa", "a calm old man")
 SYNTHESIZED = [
     (Utterance((Segment("Hello."),), Voice("", ""), seed=7), Clip(np.zeros(800, np.float32), 8000))
@@ -33,7 +42,7 @@ SYNTHESIZED = [
 
 
 class Stores:
-    """A data folder with a voice, a consent and a candidate of one owner."""
+    """A data folder with a voice, a consent, a candidate and a dictionary of one owner."""
 
     def __init__(self, root: Path, owner: Principal) -> None:
         self.data = DataFolder(root)
@@ -44,10 +53,13 @@ class Stores:
         self.consent = self.consents.add("c", FLAC, language="en", principal=owner).id
         self.voice = self.store.add("v", FLAC, principal=owner).id
         self.candidate = self.candidates.add(DESIGN, SYNTHESIZED, owner)[0].id
+        self.dictionaries = DictionaryStore(self.data)
+        self.dictionary = self.dictionaries.add("d", RULES, principal=owner).id
 
     def records(self) -> list[object]:
         """Return everything that is stored, of all owners."""
-        folders = (self.data.voices, self.data.consents, self.data.candidates)
+        data = self.data
+        folders = (data.voices, data.consents, data.candidates, data.dictionaries)
         return [dict(folder.scan()) for folder in folders]
 
 
@@ -79,13 +91,19 @@ CALLS = [
     Call(ConsentStore.remove, lambda s: s.consents.remove(s.consent), UnknownConsent),
     Call(CandidateStore.add, lambda s: s.candidates.add(DESIGN, SYNTHESIZED), Unauthorized),
     Call(CandidateStore.clip, lambda s: s.candidates.clip(s.candidate), None),
+    Call(DictionaryStore.all, lambda s: s.dictionaries.all(), []),
+    Call(DictionaryStore.get, lambda s: s.dictionaries.get(s.dictionary), UnknownDictionary),
+    Call(DictionaryStore.rules, lambda s: s.dictionaries.rules(s.dictionary), UnknownDictionary),
+    Call(DictionaryStore.add, lambda s: s.dictionaries.add("x", RULES), Unauthorized),
+    Call(DictionaryStore.remove, lambda s: s.dictionaries.remove(s.dictionary), UnknownDictionary),
+    Call(DictionaryStore.lexicon, lambda s: len(s.dictionaries.lexicon()), 0),
 ]
 
 
 def test_the_table_covers_every_public_method() -> None:
     methods = {
         f"{kind.__name__}.{name}"
-        for kind in (VoiceLibrary, VoiceStore, ConsentStore, CandidateStore)
+        for kind in (VoiceLibrary, VoiceStore, ConsentStore, CandidateStore, DictionaryStore)
         for name, _ in inspect.getmembers(kind, inspect.isfunction)
         if not name.startswith("_")
     }

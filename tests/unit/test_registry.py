@@ -11,8 +11,7 @@ from textwrap import dedent
 
 import pytest
 
-from voxcpm_openai import Engine, EngineSpec, Preset, Settings, Voice
-from voxcpm_openai import registry as registry_module
+from voxcpm_openai import Engine, EngineSpec, Preset, Settings, Voice, plugin_loader
 from voxcpm_openai.errors import PluginError, SettingsError
 from voxcpm_openai.registry import Registry, choose_engine, load_registry
 
@@ -90,7 +89,7 @@ def test_an_entry_point_wins_over_the_stock_and_loses_to_the_user(
     (installed / "voice_pack_for_a_test.py").write_text(dedent(source))
     monkeypatch.syspath_prepend(str(installed))
     point = EntryPoint("pack", "voice_pack_for_a_test", "voxcpm_openai")
-    monkeypatch.setattr(registry_module, "entry_points", lambda group: [point])
+    monkeypatch.setattr(plugin_loader, "entry_points", lambda group: [point])
     own = tmp_path / "own"
     own.mkdir()
     registry = load_registry(plugin(own, "mine", voice_plugin("alloy", "Mine")))

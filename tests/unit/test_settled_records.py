@@ -13,7 +13,7 @@ from voxcpm_openai.voices.store.records import RecordFolder
 
 
 def opened(folder: Path) -> RecordFolder[Consent]:
-    return RecordFolder(folder, Consent, file="consent.json", sound="recording.flac")
+    return RecordFolder(folder, Consent, file="consent.json", content="recording.flac")
 
 
 def consent(number: int) -> Consent:

@@ -81,7 +81,7 @@ def test_no_very_short_segment_is_left() -> None:
     st.integers(1, 40),
 )
 def test_split_loses_nothing(text: str, limit: int, first: int) -> None:
-    segments = split(text, limit, first)
+    segments = split(text, None, limit, first)
     assert "".join("".join(s.text for s in segments).split()) == "".join(text.split())
     assert all(weight(s.text) <= max(limit, 3) for s in segments)
     assert all(s.text.strip() == s.text != "" for s in segments)
@@ -90,4 +90,4 @@ def test_split_loses_nothing(text: str, limit: int, first: int) -> None:
 
 @given(SENTENCES)
 def test_the_first_segment_obeys_its_limit(text: str) -> None:
-    assert all(len(segment.text) <= 30 for segment in split(text, 60, 30)[:1])
+    assert all(len(segment.text) <= 30 for segment in split(text, None, 60, 30)[:1])

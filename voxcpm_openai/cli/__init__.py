@@ -9,6 +9,7 @@ from voxcpm_openai.cli.bench import bench
 from voxcpm_openai.cli.models import models, pull
 from voxcpm_openai.cli.server import check, serve
 from voxcpm_openai.cli.speak import speak
+from voxcpm_openai.cli.text import text
 from voxcpm_openai.cli.voices import voices
 from voxcpm_openai.errors import VoxcpmError
 
@@ -34,5 +35,5 @@ def main() -> None:
     """
 
 
-for command in (serve, speak, voices, models, pull, check, bench):
+for command in (serve, speak, text, voices, models, pull, check, bench):
     main.add_command(command)

@@ -9,6 +9,7 @@ import click
 
 from voxcpm_openai.contracts import EngineSpec
 from voxcpm_openai.errors import StartError
+from voxcpm_openai.lexicons import server_lexicon
 from voxcpm_openai.registry import Registry, choose_engine, read_registry
 from voxcpm_openai.settings import (
     Settings,
@@ -46,6 +47,10 @@ def check() -> None:
             _print_plugins(registry, settings)
         except StartError as error:
             problems.append(str(error))
+    try:
+        server_lexicon(settings)
+    except StartError as error:
+        problems.append(str(error))
     for problem in dict.fromkeys(problems):
         click.secho(f"wrong: {problem}", fg="red", err=True)
     if problems:

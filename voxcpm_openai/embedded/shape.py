@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from voxcpm_openai.audio import Resampler
 from voxcpm_openai.contracts import Samples, Voice
+from voxcpm_openai.embedded.frames import BINS, HOP, spectrum, waveform
+from voxcpm_openai.embedded.repitch import repitch
 from voxcpm_openai.errors import InvalidRequest
 
 NAME = "hibari"
 """The key of a voice's options."""
+BASE = "base"
+"""The option that names another network; see ``bases``."""
 RATE = 24_000
 """Samples per second."""
 BIN = 20.0
-"""Hz between the bins of hibari's spectra."""
+"""Hz between the bins of the network's spectra."""
+PIVOT = 500.0
+"""Hz; a tilt leaves the level here as it is."""
+TILTED = ((-1.5, 2.5, 3.5), (-1.5, 2.5, 0.0))
+"""A tilt, by octaves above that: full from 180 Hz to 2.8 kHz, none in hisses, above 5.7 kHz."""
 VOICED = 40.0
 """hibari treats frames with an f0 above this, in Hz, as voiced."""
 PEAK = np.float32(0.99)
@@ -33,6 +41,7 @@ LIMITS = {
     "pace": (0.6, 1.6),
     "range": (0.3, 2.0),
     "breath": (-12.0, 12.0),
+    "tilt": (-6.0, 6.0),
     "gain": (-12.0, 12.0),
 }
 """The ranges of ``Shape``.  They keep the speed of the network, ``pace / formant``, at 0.5 to 2."""
@@ -43,7 +52,8 @@ class Shape:
     """How a voice differs from hibari's own.
 
     ``pitch``, ``formant``, ``pace`` (the speed, roughly) and ``range`` (of the melody) are factors;
-    ``breath`` (the noise in the tone) and ``gain`` are in dB.
+    ``breath`` (the noise in the tone) and ``gain`` are in dB, ``tilt`` in dB per octave: positive
+    for a bright voice, negative for a dark one.
     """
 
     pitch: float = 1.0
@@ -51,6 +61,7 @@ class Shape:
     pace: float = 1.0
     range: float = 1.0
     breath: float = 0.0
+    tilt: float = 0.0
     gain: float = 0.0
 
 
@@ -58,6 +69,8 @@ def shape_of(voice: Voice) -> Shape:
     """Return the shape in ``voice.options["hibari"]``.  Raises InvalidRequest; see ``LIMITS``."""
     values: dict[str, float] = {}
     for key, value in voice.options[NAME].items():
+        if key == BASE:
+            continue
         where = f"Voice {voice.id!r}: options.{NAME}.{key}"
         if key not in LIMITS:
             raise InvalidRequest(
@@ -76,52 +89,37 @@ def shape_of(voice: Voice) -> Shape:
 def render(hibari: Any, ids: list[int], shape: Shape, rng: np.random.Generator) -> Samples:
     """Synthesize phoneme ids in the shape of a voice; return samples at 24 kHz.
 
-    Resampling changes formants, pitch and duration; f0 and speed compensate for the latter two.
+    Longer frames change formants, pitch and duration; the network's speed and the pulses
+    compensate for the latter two.
     """
-    from hibari import dsp
-
+    hop = round(HOP / shape.formant)
+    stretch = hop / HOP
     feeds = {
         "ids": np.asarray([ids], np.int64),
-        "speed": np.asarray([shape.pace / shape.formant], np.float32),
+        "speed": np.asarray([shape.pace * stretch], np.float32),
     }
-    # Log magnitudes and phases of the tone (lh, th), and of two noises: ln, and the far stronger
-    # lr with phi.  Each is (601, frames); f0 is (frames,), in Hz.
-    lh, th, ln, lr, phi, f0 = (out[0] for out in hibari.sess.run(None, feeds))
-    factor = shape.pitch / shape.formant
+    outputs = [out[0] for out in hibari.sess.run(None, feeds)]
+    noise, f0 = outputs[3], outputs[5]  # (601, frames), log magnitudes; (frames,), Hz
     voiced = f0 > VOICED
+    noise[:, voiced] += np.float32(shape.breath / 20 * math.log(10))
+    spectra = spectrum(outputs, rng)
+    if shape.tilt:
+        spectra *= slope(shape.tilt, stretch)
+    samples = waveform(spectra, hop)
+    factor = shape.pitch * stretch
     if voiced.any() and (factor, shape.range) != (1, 1):
-        lh, th = between_harmonics(lh, th, f0, voiced)
-        # A lower voice has more harmonics in the same band: the same energy in more of them.
-        lh += np.float32(0.5 * math.log(factor))
-        f0 = retune(f0, voiced, factor, shape.range)
-    lr[:, voiced] += np.float32(shape.breath / 20 * math.log(10))
-    samples = dsp.synth(lh, th, ln, lr, phi, f0, rng)
-    resampler = Resampler(round(RATE * shape.formant), RATE)
-    samples = np.concatenate([resampler.feed(samples), resampler.finish()])
-    return np.clip(samples * np.float32(10 ** (shape.gain / 20)), -PEAK, PEAK)
+        samples = repitch(samples, f0, retune(f0, voiced, factor, shape.range), stretch)
+    samples *= np.float32(10 ** (shape.gain / 20))
+    return samples.clip(-PEAK, PEAK)
 
 
-def between_harmonics(
-    lh: Samples, th: Samples, f0: Samples, voiced: npt.NDArray[np.bool_]
-) -> tuple[Samples, Samples]:
-    """Return the tone's spectrum, interpolated between the harmonics of its f0.
-
-    Between them the network amplifies a source that is almost silent; other harmonics would boom.
-    """
-    step = f0[voiced] / BIN  # (voiced frames,), bins between harmonics
-    place = np.arange(len(lh))[:, None] / step  # (601, voiced frames), in harmonics
-    top = (len(lh) - 1) // step
-
-    def at(values: Samples, harmonic: npt.NDArray[np.floating[Any]]) -> Samples:
-        bins = np.rint(np.clip(harmonic, 1, top) * step).astype(np.intp)
-        return np.take_along_axis(values[:, voiced], bins, axis=0)
-
-    lower = np.floor(place)
-    share = (place - lower).astype(np.float32)
-    levels, phases = lh.copy(), th.copy()
-    levels[:, voiced] = at(lh, lower) * (1 - share) + at(lh, lower + 1) * share
-    phases[:, voiced] = at(th, np.rint(place))
-    return levels, phases
+@lru_cache(maxsize=64)
+def slope(tilt: float, stretch: float) -> Samples:
+    """Return factors for the bins of the network's spectra, shape (601, 1), in longer frames."""
+    octaves = np.log2(np.maximum(np.arange(BINS) * BIN / stretch / PIVOT, 1e-3))
+    level = tilt * np.interp(octaves, *TILTED)  # dB
+    factors: Samples = (10 ** (level / 20)).astype(np.float32)
+    return factors[:, None]
 
 
 def retune(f0: Samples, voiced: npt.NDArray[np.bool_], factor: float, span: float) -> Samples:

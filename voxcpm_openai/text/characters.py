@@ -24,19 +24,20 @@ _COMPATIBLE = re.compile(
 )
 # Full-width letters, digits and signs are replaced everywhere ...
 _FULL_WIDTH = re.compile("[＂-＇＊＋－／-９＜-＞＠-｝]")
-# ... but full-width punctuation stays after Chinese or Japanese text.
-_FULL_WIDTH_MARK = re.compile(f"(?<![{WIDE}！（），．：；？])[！（），．：；？]+")
+# ... but full-width punctuation stays in lines with Chinese or Japanese text.
+_FULL_WIDTH_MARK = re.compile("[！（），．：；？]+")
+_NARROW_LINE = re.compile(f"^[^\n{WIDE}]*+$", re.MULTILINE)
 _FRACTION = re.compile(r"(?<=\d)(?=[⅐-⅟↉])")
-# Exponents that few engines read: all but a single ¹ ² ³.  After a word they are footnotes.
-_POWER = re.compile(r"(?:(?<=[\d)])|(?<=\b[^\W\d_]))(?:[⁰¹²³⁴-⁹]{2,}|[⁰⁴-⁹])")
+# A zero-width space between sentences; elsewhere it is a place where a word may be broken.
+_BORDER = re.compile("(?<=[.!?…,;:)\\]”»])\u200b+(?=[A-ZÀ-Þ“«(])")
 # Letters that an emoji selector turns into pictures.
 _PICTURED = re.compile("[ℹⓂ㊗㊙]\ufe0f")
 
 _BLANKS = re.compile(r"[^\S\n]+")
 # A gap becomes a space, except before closing punctuation.
-_GAPS = re.compile(rf" ?{GAP}[ {GAP}]*+([.,!?;:…)\]”’]?)")
+_GAPS = re.compile(rf" ?{GAP}[ {GAP}]*+([.,!?;:…)\]”’！，。？：；、）」』】]?)")
 
-_KEPT_SYMBOLS = "©®°™℠"
+_KEPT_SYMBOLS = "©®°™℠♭♮♯"
 _MAX_MARKS = 8
 _REPLACEMENTS = {
     "\n": "\n",
@@ -49,12 +50,10 @@ _REPLACEMENTS = {
     "\x85": "\n",
     "\u2028": "\n",
     "\u2029": "\n\n",
-    "\u200b": " ",
+    "\u200b": "",
     "\u034f": "",
     "\u2044": "/",
     "\u2212": "-",
-    "♭": " flat",
-    "♯": " sharp",
 }
 
 
@@ -71,10 +70,10 @@ def show(text: str) -> str:
 def plain(text: str) -> str:
     """Return the text in plain characters; pictures and control characters become gaps."""
     text = _PICTURED.sub(GAP, text.replace("\r\n", "\n").replace("\r", "\n"))
-    text = _POWER.sub(lambda m: "^" + unicodedata.normalize("NFKC", m[0]), text)
-    text = _FRACTION.sub(" ", text)
-    for pattern in (_FULL_WIDTH, _COMPATIBLE, _FULL_WIDTH_MARK):
-        text = pattern.sub(lambda m: unicodedata.normalize("NFKC", m[0]), text)
+    text = _BORDER.sub(" ", _FRACTION.sub(" ", text))
+    for pattern in (_FULL_WIDTH, _COMPATIBLE):
+        text = pattern.sub(_compatible, text)
+    text = _NARROW_LINE.sub(lambda line: _FULL_WIDTH_MARK.sub(_compatible, line[0]), text)
     text = text.translate({ord(char): _replacement(char) for char in set(text)})
     return _BLANKS.sub(" ", text)
 
@@ -93,6 +92,11 @@ def compose(text: str) -> str:
     if marks:
         text = re.sub(f"([{marks}]{{{_MAX_MARKS}}})[{marks}]+", r"\1", text)
     return unicodedata.normalize("NFC", text)
+
+
+def _compatible(found: re.Match[str]) -> str:
+    """Return what was found in Unicode's compatible form (NFKC)."""
+    return unicodedata.normalize("NFKC", found[0])
 
 
 def _replacement(char: str) -> str:

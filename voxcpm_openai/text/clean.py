@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Container, Iterable, Sequence
 
 from voxcpm_openai.text.characters import GAP, close_gaps, compose, hide, plain, show
-from voxcpm_openai.text.inline import hide_code, inline, money, shorten_urls
-from voxcpm_openai.text.script import WIDE, speakable
-from voxcpm_openai.text.tags import decode_entities, remove_tags
+from voxcpm_openai.text.chat import remove_mentions, show_labels
+from voxcpm_openai.text.escapes import break_lines
+from voxcpm_openai.text.inline import hide_code, inline, shorten_urls
+from voxcpm_openai.text.marks import MARK, RATE, SILENT, Marks
+from voxcpm_openai.text.punctuation import apostrophes, punctuate
+from voxcpm_openai.text.script import speakable
+from voxcpm_openai.text.ssml import read_ssml
+from voxcpm_openai.text.tags import decode_entities, remove_silent, remove_tags
+from voxcpm_openai.text.wrapping import BLANK, Line, join_wrapped
 
 _FENCE = re.compile(r"[\s>]*(`{3,}|~{3,})([^`]*)$")
 _DEFINITION = re.compile(
@@ -22,43 +27,29 @@ _BULLET = re.compile(rf"\s*(?:([-*+•])(?:\s+|$)|([{GAP}])[\s{GAP}]*)")
 _QUOTE = re.compile(r"\s*(>)[>\s]*")
 _NUMBER = re.compile(r"\s*\d{1,9}[.)]\s")
 _TASK = re.compile(r"\[[ xX]\]\s+")
-_CELL_END = re.compile(r"[.!?…:;,。！？]$")
-_ENDED = re.compile(r"[.!?…:。！？：][\"'”’)\]]*$")
-_HYPHENED = re.compile(r"[^\W\d_]-$")
-_WIDE = re.compile(f"[{WIDE}]")
+_CELL_END = re.compile(rf"[.!?…:;,。！？][{MARK}]*$")
 _EMPTY_LINES = re.compile(r"\n{3,}")
+_MARK = re.compile(f"[{MARK}]")
+# Pauses and rates stand next to what they follow: no space before closing punctuation, no line
+# of its own for a rate.
+_BEFORE_CLOSING = re.compile(rf"(?<![{MARK} ]) ?([{SILENT}](?: ?[{SILENT}])*+) ?(?=[.,;:!?…)\]”’])")
+_RATE_LINE = re.compile(rf"\n([{RATE}][{RATE} ]*+)(?=\n|$)")
 
-_WRAPPED = range(55, 101)
-"""The lengths of lines that may be wrapped at the width of a page."""
 
+def clean(text: str, marks: Marks | None = None) -> str:
+    r"""Return a text as a person would read it aloud, in plain characters and its own language.
 
-class _Line(NamedTuple):
-    """A line without its block marks.
-
-    ``raw``: its original length; ``begins``: it does not continue the line before; ``ends``: the
-    next line does not continue it.
+    Markdown and HTML markup, pictures, bullets and footnote marks are removed; numbers of lists
+    stay.  URLs are shortened to their host.  Code blocks are removed, unless there is nothing
+    else.  ``"\n\n"`` separates paragraphs and ``"\n"`` lines; lines that are wrapped are joined.
+    The pauses, rates and pronunciations of SSML are added to ``marks``, and stand in the text as
+    its characters; without ``marks`` they are ignored.
     """
-
-    text: str
-    raw: int
-    begins: bool = False
-    ends: bool = False
-
-
-_BLANK = _Line("", 0, begins=True, ends=True)
-
-
-def clean(text: str) -> str:
-    r"""Return a text as a person would read it aloud, in plain characters.
-
-    Markdown and HTML markup, pictures and bullets are removed; numbers of lists stay.  URLs are
-    shortened to their host.  Code blocks are removed, unless there is nothing else.  ``"\n\n"``
-    separates paragraphs and ``"\n"`` lines; lines that are wrapped at the width of a page are
-    joined.
-    """
-    prose, code = _split_code_blocks(shorten_urls(plain(text)).split("\n"))
-    cleaned = _clean_lines(prose)
-    return cleaned if cleaned or not code else _clean_lines([hide(line) for line in code])
+    written = break_lines(plain(text)).split("\n")
+    lines = shorten_urls(show_labels("\n".join(map(apostrophes, written)))).split("\n")
+    prose, code = _split_code_blocks(lines)
+    cleaned = _clean_lines(prose, marks)
+    return cleaned if cleaned or not code else _clean_lines([hide(line) for line in code], marks)
 
 
 def _split_code_blocks(lines: Iterable[str]) -> tuple[list[str], list[str]]:
@@ -85,23 +76,36 @@ def _split_code_blocks(lines: Iterable[str]) -> tuple[list[str], list[str]]:
     return prose + [line for line in block if not _FENCE.match(line)], code
 
 
-def _clean_lines(lines: Iterable[str]) -> str:
+def _clean_lines(lines: Iterable[str], marks: Marks | None) -> str:
     """Return the cleaned text of lines that have no code blocks."""
     # In Markdown a backslash at the end is a line break.
     text = "\n".join(hide_code(line.removesuffix("\\")) for line in lines)
     if text.count("$$") % 2 == 0:
         text = text.replace("$$", "")  # display formulas
+    text = read_ssml(remove_silent(remove_mentions(text)), marks, _content)
     text = decode_entities(remove_tags(text))
     written = text.split("\n")
     labels = {found[1].lower() for line in written if (found := _DEFINITION.match(line))}
-    cleaned = []
-    for line in _join_wrapped(_remove_blocks(written)):
-        plain_line = " ".join(close_gaps(money(show(inline(line, labels)))).split())
-        cleaned.append(plain_line if speakable(plain_line) else "")
-    return compose(_EMPTY_LINES.sub("\n\n", "\n".join(cleaned)).strip())
+    cleaned = [_clean_line(line, labels) for line in join_wrapped(_remove_blocks(written))]
+    text = _RATE_LINE.sub(r"\1", "\n".join(cleaned))
+    return compose(_EMPTY_LINES.sub("\n\n", text).strip())
 
 
-def _remove_blocks(lines: Sequence[str]) -> list[_Line]:
+def _clean_line(line: str, labels: Container[str]) -> str:
+    """Return a line without inline markup; only its marks if there is nothing to speak."""
+    line = " ".join(punctuate(close_gaps(show(inline(line, labels)))).split())
+    if not speakable(line):
+        return "".join(_MARK.findall(line))
+    return _BEFORE_CLOSING.sub(r"\1", line)
+
+
+def _content(text: str) -> str:
+    """Return the content of an element of SSML as plain text on one line."""
+    text = " ".join(decode_entities(remove_tags(text)).split())
+    return compose(_clean_line(text, ()))
+
+
+def _remove_blocks(lines: Sequence[str]) -> list[Line]:
     """Return the lines without the marks of headings, lists, quotes, tables and rules."""
     rows = _table_rows(lines)
     marks = [found[1] if (found := _QUOTE.match(x) or _BULLET.match(x)) else None for x in lines]
@@ -110,16 +114,16 @@ def _remove_blocks(lines: Sequence[str]) -> list[_Line]:
         if number in rows:
             cells = _cells(line)
             if cells:
-                cleaned.append(_Line(cells, len(line), begins=True, ends=True))
+                cleaned.append(Line(cells, len(line), begins=True, ends=True))
         elif _is_rule(line) or _DEFINITION.match(line):
-            cleaned.append(_BLANK)
+            cleaned.append(BLANK)
         else:
             neighbours = {*marks[max(number - 1, 0) : number], *marks[number + 1 : number + 2]}
             cleaned.append(_remove_mark(line, marks[number] in neighbours))
     return cleaned
 
 
-def _remove_mark(line: str, listed: bool) -> _Line:
+def _remove_mark(line: str, listed: bool) -> Line:
     """Return a line without heading, quote or bullet; ``listed``: a line next to it has the same.
 
     A single ``- 5`` is a negative number, not an item.
@@ -132,12 +136,12 @@ def _remove_mark(line: str, listed: bool) -> _Line:
             line = line[mark.end() :]
             begins = begins or pattern is _BULLET
     if note := _NOTE.match(line):
-        return _Line(note[1].capitalize(), raw, begins=True, ends=True)
+        return Line(note[1].capitalize(), raw, begins=True, ends=True)
     if heading := _HEADING.match(line):
-        return _Line(_heading(line[heading.end() :]), raw, begins=True, ends=True)
+        return Line(_heading(line[heading.end() :]), raw, begins=True, ends=True)
     if begins or _NUMBER.match(line):
-        return _Line(_TASK.sub("", line, count=1), raw, begins=True)
-    return _Line(line.strip(), raw) if line.strip() else _BLANK
+        return Line(_TASK.sub("", line, count=1), raw, begins=True)
+    return Line(line.strip(), raw) if line.strip() else BLANK
 
 
 def _heading(text: str) -> str:
@@ -186,19 +190,3 @@ def _cells(row: str) -> str:
     cells = [cell for part in row.split("|") if (cell := part.strip())]
     ended = [cell if _CELL_END.search(cell) else cell + "," for cell in cells[:-1]]
     return " ".join(ended + cells[-1:])
-
-
-def _join_wrapped(lines: Iterable[_Line]) -> list[str]:
-    """Return the lines; those that are one line wrapped at the width of a page are joined."""
-    joined: list[list[str]] = []
-    before = _BLANK
-    for line in lines:
-        wrapped = before.raw in _WRAPPED and not _ENDED.search(before.text)
-        if line.begins or before.ends or not wrapped:
-            joined.append([line.text])
-        else:
-            hyphenated = _HYPHENED.search(before.text) and line.text[0].islower()
-            wide = _WIDE.match(before.text[-1:]) and _WIDE.match(line.text)
-            joined[-1] += ["" if hyphenated or wide else " ", line.text]
-        before = line
-    return ["".join(parts) for parts in joined]

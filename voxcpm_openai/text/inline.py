@@ -1,4 +1,4 @@
-"""Markup within a line: links, code spans, emphasis, formulas, money."""
+"""Markup within a line: links, code spans, emphasis, formulas."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import Container
 
 from voxcpm_openai.text.characters import GAP, hide
+from voxcpm_openai.text.footnotes import remove_notes, remove_numbers
 from voxcpm_openai.text.script import WIDE
 
 # A URL: a scheme or "www.", then ASCII and Latin letters, parentheses only in pairs.
@@ -15,7 +16,7 @@ _URL = re.compile(
     re.IGNORECASE,
 )
 # <https://...>, <me@example.com>, and mailto: before an address.
-_AUTOLINK = re.compile(r"<((?:https?://|ftp://|mailto:)[^\s<>]+|[^\s<>@]+@[^\s<>@]+)>")
+_AUTOLINK = re.compile(r"<((?:https?://|ftp://|mailto:)[^\s<>]+|[^\s<>@|]+@[^\s<>@|]+)>")
 _MAILTO = re.compile(r"\bmailto:(?=\w)", re.IGNORECASE)
 
 _ESCAPE = re.compile(r"\\([`*_#+.!|~<>$&-])")
@@ -29,32 +30,12 @@ _TARGET = (
 _IMAGE = re.compile("!" + _LINK_TEXT + _TARGET)
 _LINK = re.compile(_LINK_TEXT + _TARGET)
 _REFERENCE = re.compile(r"!?\[([^\[\]]+)\](?:\[([^\[\]]*)\])?")
-# Footnote marks: [^1], [1] after punctuation, and the citations of OpenAI's file search.
-_FOOTNOTE = re.compile(
-    r"^\[\^[^\]\s]{1,40}\]:\s*|\[\^[^\]\s]{1,40}\]"
-    r"|(?<=[.,;:!?\"”’)])(?:\[\d{1,3}\])+|【\d{1,4}(?::\d{1,4})?†[^】]{0,99}】"
-)
-
 _FORMULA = re.compile(r"\$(?=\S)([^$]{1,300}?)(?<=\S)\$(?!\d)")
 _FORMULA_MARKS = re.compile(r"\\[()\[\]]")
 _MARKS = re.compile(r"\*+|_+|~~+")
 _WIDE = re.compile(f"[{WIDE}]")
 
-_TIMES = re.compile(r"(?<=\d)(\s?)\*(\s?)(?=\d)")
-_BULLET = re.compile(r" [•·∙] ")
-# "5 €" becomes "€5", which engines read.
-_AMOUNT = re.compile(r"(?<![\w.,$€£¥₹-])(\d+(?:[.,]\d+)*+) ?([$€£¥₹])(?![\w$€£¥₹]| ?\d)")
-_LONE_MONEY = re.compile(r"(?<![\w$€£¥₹₽₩₿])([$€£¥₹₽₩₿])\1*+(?! ?[-+.]?\d|\w|[$€£¥₹₽₩₿])")
-_MONEY = {
-    "$": "dollar",
-    "€": "euro",
-    "£": "pound",
-    "¥": "yen",
-    "₹": "rupee",
-    "₽": "rouble",
-    "₩": "won",
-    "₿": "bitcoin",
-}
+_HIGHLIGHT = re.compile(r"(?<![=\w!<>])==(?=[^\s=])([^=\n]{1,500}+)(?<=\S)==(?![=\w])")
 
 
 def shorten_urls(text: str) -> str:
@@ -89,16 +70,10 @@ def inline(line: str, labels: Container[str]) -> str:
     def reference(link: re.Match[str]) -> str:
         return link[1] if (link[2] or link[1]).lower() in labels else link[0]
 
-    line = _FOOTNOTE.sub("", line)
+    line = _HIGHLIGHT.sub(r"\1", remove_notes(line))
     line = _LINK.sub(_link, _IMAGE.sub(_link, line))
     line = _REFERENCE.sub(reference, line)
-    return _remove_emphasis(_FORMULA.sub(_formula, line))
-
-
-def money(line: str) -> str:
-    """Return a line with amounts as ``€5``, single currency signs as words, and ``2 × 3``."""
-    line = _AMOUNT.sub(r"\2\1", _BULLET.sub(", ", _TIMES.sub(r"\1×\2", line)))
-    return _LONE_MONEY.sub(lambda m: _MONEY[m[1]], line)
+    return remove_numbers(_remove_emphasis(_FORMULA.sub(_formula, line)))
 
 
 def _host(url: re.Match[str]) -> str:
@@ -163,4 +138,4 @@ def _remove_emphasis(line: str) -> str:
 
 def _in_word(char: str) -> bool:
     """Return whether a mark next to this character may be part of a word."""
-    return char.isalnum() and not _WIDE.match(char)
+    return (char.isalpha() or char.isdecimal()) and not _WIDE.match(char)

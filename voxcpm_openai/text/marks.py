@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-FIRST = 0xF0000
-"""The first private character that stands for a mark.  ``clean`` removes those of a client."""
-MAX_MARKS = 0xFFFE
-"""The number of such characters; further marks are ignored."""
-
-MARK = "\U000f0000-\U000ffffd"
+# The private characters that stand for marks.  ``clean`` removes those of a client.
+PAUSE = "\U000f0000-\U000f7fff"
+"""The characters of pauses, as the inside of a regex class."""
+RATE = "\U000f8000-\U000ffffd"
+"""The characters of rates, as the inside of a regex class."""
+PHONEMES = "\U00100000-\U0010fffd"
+"""The characters of pronunciations, as the inside of a regex class."""
+SILENT = PAUSE + RATE
+"""The characters that are not spoken, as the inside of a regex class."""
+MARK = SILENT + PHONEMES
 """All of them, as the inside of a regex class."""
+
+MAX_PAUSE = 10.0
+"""The longest pause that a client may ask for at one place, in seconds."""
+MIN_RATE, MAX_RATE = 0.25, 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """A pause, in seconds."""
+    """A pause, in seconds, instead of the one that punctuation gives."""
 
     seconds: float
 
@@ -37,24 +45,28 @@ class Phonemes:
 
 Mark = Pause | Rate | Phonemes
 
+_RANGES = {Pause: PAUSE, Rate: RATE, Phonemes: PHONEMES}
+
 
 class Marks:
     """The marks of one text.  Each stands in it as one character."""
 
     def __init__(self) -> None:
-        self._marks: list[Mark] = []
+        self._marks: dict[str, Mark] = {}
+        self._next = {kind: ord(chars[0]) for kind, chars in _RANGES.items()}
 
     def add(self, mark: Mark) -> str:
-        """Return the character that stands for a mark; empty if there are too many."""
-        if len(self._marks) == MAX_MARKS:
+        """Return the character that stands for a mark; its text if there are too many."""
+        code = self._next[type(mark)]
+        if code > ord(_RANGES[type(mark)][-1]):
             return mark.text if isinstance(mark, Phonemes) else ""
-        self._marks.append(mark)
-        return chr(FIRST + len(self._marks) - 1)
+        self._next[type(mark)] = code + 1
+        self._marks[chr(code)] = mark
+        return chr(code)
 
     def get(self, char: str) -> Mark | None:
         """Return the mark that a character stands for, or None if it is no mark."""
-        number = ord(char) - FIRST
-        return self._marks[number] if 0 <= number < len(self._marks) else None
+        return self._marks.get(char)
 
     def plain(self, text: str) -> str:
         """Return a text without marks; pronunciations become the text that they are for."""

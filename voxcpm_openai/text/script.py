@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from voxcpm_openai.text.marks import PHONEMES, SILENT
+
 WIDE = (
     "\u1100-\u11ff\u2e80-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua960-\ua97f"
     "\uac00-\ud7ff\uf900-\ufaff\uff66-\uff9f\U0001b000-\U0001b16f\U00020000-\U0003ffff"
 )
 """Chinese, Japanese and Korean characters, as the inside of a regex class."""
 
-_READ_SYMBOLS = frozenset("%&@+=#<>±×÷§©°→$€£¥₹")
+_READ_SYMBOLS = frozenset("%&@+=#<>±×÷§©°→")
+_SILENT_MARK = re.compile(f"[{SILENT}]+")
 _SENTENCE_MARKS = frozenset(".!?…。！？")
 _SHOWN_LETTERS = 5
 
@@ -72,12 +75,12 @@ _SCRIPTS: dict[str, frozenset[str]] = {code: frozenset() for code in _LATIN.spli
 def speakable(text: str) -> bool:
     """Return whether a cleaned text has anything that an engine can speak.
 
-    That is a letter or digit of any script, a symbol that is read aloud such as ``%``, or
-    only sentence marks: clients check their key with ``"."``.
+    That is a letter or digit of any script, a pronunciation, a symbol that is read aloud such as
+    ``%`` or ``€``, or only sentence marks: clients check their key with ``"."``.
     """
-    if any(char.isalnum() or char in _READ_SYMBOLS for char in text):
+    if any(map(_is_read, text)):
         return True
-    marks = text.strip()
+    marks = _SILENT_MARK.sub("", text).strip()
     return bool(marks) and _SENTENCE_MARKS.issuperset(marks)
 
 
@@ -100,6 +103,16 @@ def foreign_letters(text: str, languages: tuple[str, ...]) -> dict[str, str]:
         if script not in known and len(shown) < _SHOWN_LETTERS:
             found[script] = shown + char
     return found
+
+
+def _is_read(char: str) -> bool:
+    """Return whether a character is read aloud on its own."""
+    return (
+        char.isalnum()
+        or char in _READ_SYMBOLS
+        or char >= PHONEMES[0]
+        or unicodedata.category(char) == "Sc"
+    )
 
 
 def _script(letter: str) -> str:

@@ -1,4 +1,4 @@
-"""HTML and SSML: tags are removed or become breaks, entities are decoded."""
+"""HTML: tags are removed or become breaks, entities are decoded."""
 
 from __future__ import annotations
 
@@ -6,10 +6,18 @@ import re
 from html import unescape
 
 from voxcpm_openai.text.characters import hide, plain
+from voxcpm_openai.text.ssml import TAG
 
 # Elements whose content is not read aloud; comments and the reasoning of language models.
-_SILENT = re.compile(r"<!--|<(script|style|svg|think|thinking)\b[^<>]*>", re.IGNORECASE)
-_TAG = re.compile(r"<(/?)([A-Za-z][\w:-]{0,30}+)(\s[^<>]*|/)?>")
+_SILENT = re.compile(r"<!--|<(script|style|svg|think|thinking|rp|rt|rtc)\b[^<>]*>", re.IGNORECASE)
+# The readings of characters (<ruby>) may end without a closing tag.
+_RUBY = frozenset(("rp", "rt", "rtc"))
+_RUBY_END = r"|(?=<(?:rp|rt|rtc|rb|/ruby)\b)"
+_PROLOGUE = re.compile(r"<(?:\?xml|!DOCTYPE)\b[^<>]*>", re.IGNORECASE)
+_RAISED = re.compile(
+    r"<sup\b[^<>]*>\s{0,9}([+−–-]?\d{1,4}|\d{1,2}[+−–-])\s{0,9}</sup\s*>", re.IGNORECASE
+)
+_RAISE = str.maketrans("0123456789+-−–", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁻")
 _CLOSED = re.compile(r"</([A-Za-z][\w:-]{0,30}+)\s*>")
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 
@@ -17,7 +25,7 @@ _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,
 # Markdown cells.  Any other tag becomes a space.
 _INNER = re.compile(
     "a|abbr|b|big|cite|code|del|em|font|i|ins|kbd|mark|q|s|small|span|strike|strong|sub|sup|tt|u"
-    "|var|wbr|emphasis|prosody|say-as|phoneme"
+    "|var|wbr|ruby|rb|emphasis|prosody|say-as|phoneme"
 )
 _LINE = re.compile("br|dd|details|div|dl|dt|footer|header|li|ol|section|summary|tr|ul")
 _PARAGRAPH = re.compile("article|aside|blockquote|body|h[1-6]|hr|p|pre|table")
@@ -30,8 +38,11 @@ _REPLACEMENTS = ((_INNER, ""), (_LINE, "\n"), (_PARAGRAPH, "\n\n"), (_CELL, "|")
 
 
 def remove_tags(text: str) -> str:
-    """Return the text without comments and tags; ``a < b`` and ``vector<int>`` stay."""
-    text = _remove_silent(text)
+    """Return the text without tags; ``a < b`` and ``vector<int>`` stay.
+
+    Numbers in ``<sup>`` become superscripts.
+    """
+    text = _RAISED.sub(lambda m: m[1].translate(_RAISE), text)
     closed = {name.lower() for name in _CLOSED.findall(text)}
 
     def replace(tag: re.Match[str]) -> str:
@@ -42,7 +53,7 @@ def remove_tags(text: str) -> str:
         is_tag = name in closed or "=" in attributes or attributes.endswith("/")
         return " " if is_tag else tag[0]
 
-    return _TAG.sub(replace, text)
+    return TAG.sub(replace, text)
 
 
 def decode_entities(text: str) -> str:
@@ -50,8 +61,9 @@ def decode_entities(text: str) -> str:
     return _ENTITY.sub(lambda m: hide(plain(unescape(m[0]))), text)
 
 
-def _remove_silent(text: str) -> str:
+def remove_silent(text: str) -> str:
     """Return the text without comments and the elements that are not read aloud."""
+    text = _PROLOGUE.sub(" ", text)
     kept, done, unclosed = [], 0, set()
     at = 0
     while opening := _SILENT.search(text, at):
@@ -59,10 +71,11 @@ def _remove_silent(text: str) -> str:
         name = (opening[1] or "").lower()
         if name in unclosed:
             continue
-        closing = re.compile(rf"</{name}\s*>" if name else "-->", re.IGNORECASE).search(text, at)
+        end = (rf"</{name}\s*>" if name else "-->") + (_RUBY_END if name in _RUBY else "")
+        closing = re.compile(end, re.IGNORECASE).search(text, at)
         if closing is None:
             unclosed.add(name)  # later ones are not closed either; skipping them keeps this linear
             continue
-        kept += [text[done : opening.start()], " "]
+        kept += [text[done : opening.start()], "" if name in _RUBY else " "]
         done = at = closing.end()
     return "".join(kept) + text[done:]

@@ -12,6 +12,8 @@ from werkzeug.exceptions import UnsupportedMediaType
 
 from voxcpm_openai.errors import InvalidRequest
 from voxcpm_openai.resolve import SpeechRequest
+from voxcpm_openai.text.lexicon import LexiconError, LexiconRule
+from voxcpm_openai.text.lexicon_files import rules_of_list, rules_of_table
 from voxcpm_openai.voices import validation
 
 SAMPLE_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
@@ -38,6 +40,37 @@ class VoiceName(fields.Field[str | None]):
         if len(value) > MAX_NAME:
             raise ValidationError(f"must have at most {MAX_NAME} characters.")
         return value.strip() or None
+
+
+class LexiconTable(fields.Field[dict[str, object]]):
+    """The rules of a request: ``{"Nguyen": "win"}``, or ``{"Nguyen": {"ipa": "wɪn"}}``."""
+
+    def _deserialize(self, value: object, *_: object, **__: object) -> dict[str, object]:
+        try:
+            rules_of_table(value)
+        except LexiconError as error:
+            raise ValidationError(f"is wrong: {error}") from error
+        assert isinstance(value, dict)
+        return value
+
+
+class TrueOrFalse(fields.Field[bool]):
+    """A boolean; no number and no word stands for one."""
+
+    def _deserialize(self, value: object, *_: object, **__: object) -> bool:
+        if not isinstance(value, bool):
+            raise ValidationError("must be true or false.")
+        return value
+
+
+class DictionaryRules(fields.Field[list[LexiconRule]]):
+    """The rules of a pronunciation dictionary, in ElevenLabs' shape."""
+
+    def _deserialize(self, value: object, *_: object, **__: object) -> list[LexiconRule]:
+        try:
+            return rules_of_list(value)
+        except LexiconError as error:
+            raise ValidationError(f"is wrong: {error}") from error
 
 
 def _number(low: float, high: float) -> fields.Float:
@@ -113,6 +146,8 @@ class SpeechSchema(RequestSchema):
     cfg_value = _number(0.1, 10.0)
     inference_steps = _integer(2, 100)  # the solver skips its first step
     language = _text(allow_none=True, validate=LANGUAGE)
+    lexicon = LexiconTable(allow_none=True)
+    normalize = TrueOrFalse(allow_none=True)
 
     @post_load(pass_original=True)
     def make(
@@ -124,6 +159,20 @@ class SpeechSchema(RequestSchema):
         if given.get("instructions", "").strip() in UNSET_INSTRUCTIONS:
             given.pop("instructions", None)
         return SpeechRequest(**given, extra=extra)
+
+
+class TextSchema(SpeechSchema):
+    """The body of ``POST /v1/audio/speech/text``: that of a speech request, without its model."""
+
+    model = _text(MAX_NAME, allow_none=True)
+
+    @post_load(pass_original=True)
+    def make(
+        self, data: dict[str, Any], original: Mapping[str, object], **_: object
+    ) -> SpeechRequest:
+        """Make a request of the fields that are set."""
+        request: SpeechRequest = super().make({"model": "", **data}, original)
+        return request
 
 
 class NameSchema(RequestSchema):
@@ -167,6 +216,14 @@ class ChangeSchema(RequestSchema):
     description = _text(allow_none=True)
 
 
+class DictionarySchema(NameSchema):
+    """The body of ``POST /v1/pronunciation-dictionaries/add-from-rules``."""
+
+    rules = DictionaryRules(required=True)
+    description = _text(allow_none=True)
+    workspace_access = fields.Raw(allow_none=True)  # there are no workspaces
+
+
 class PageSchema(RequestSchema):
     """The query of a paginated list."""
 
@@ -178,9 +235,26 @@ class PageSchema(RequestSchema):
     )
 
 
+class CursorSchema(RequestSchema):
+    """The query of a paginated list, in ElevenLabs' shape."""
+
+    cursor = _text()
+    page_size = fields.Integer(
+        load_default=30,
+        validate=validate.Range(1, 100, error="must be a whole number from 1 to 100."),
+        error_messages={"invalid": "must be a whole number from 1 to 100."},
+    )
+
+
 def load_speech(request: Request) -> SpeechRequest:
     """Return a speech request.  Raises InvalidRequest for the first wrong field."""
     loaded: SpeechRequest = _load(SpeechSchema(), _json_object(request))
+    return loaded
+
+
+def load_text(request: Request) -> SpeechRequest:
+    """Return a request to show a text.  Raises InvalidRequest for the first wrong field."""
+    loaded: SpeechRequest = _load(TextSchema(), _json_object(request))
     return loaded
 
 

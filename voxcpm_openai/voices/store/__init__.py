@@ -1,1 +1,1 @@
-"""Storage of added voices, consents and candidates, as records on disk."""
+"""Storage of added voices, consents, candidates and dictionaries, as records on disk."""

@@ -61,6 +61,6 @@ class CandidateStore:
         if candidate is None or not candidate.fresh or not principal.can_modify(candidate.owner):
             return None
         try:
-            return self._data.candidates.sound(id_).read_bytes()
+            return self._data.candidates.content(id_).read_bytes()
         except FileNotFoundError:  # kept or swept meanwhile
             return None

@@ -1,8 +1,9 @@
-"""The data folder: voices, consents and candidates, and the lock for writing them.
+"""The data folder: voices, consents, candidates, dictionaries, and the lock for writing them.
 
 voices/<id>/       voice.json    clip.flac         added voices
 consents/<id>/     consent.json  recording.flac    consents, to which voices refer
 candidates/<id>/   voice.json    clip.flac         designed voices that are not kept yet
+dictionaries/<id>/ dictionary.json  rules.json     pronunciation dictionaries
 lock               held during every write
 """
 
@@ -58,19 +59,31 @@ class Candidate(Record):
         return time.time() - self.created_at < CANDIDATE_SECONDS
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dictionary(Record):
+    """A pronunciation dictionary.  ``rules``: the number of its rules."""
+
+    description: str
+    rules: int
+
+
 class DataFolder:
     """The records under one folder, which is created by the first write."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.voices = RecordFolder(
-            root / "voices", StoredVoice, file="voice.json", sound="clip.flac"
+            root / "voices", StoredVoice, file="voice.json", content="clip.flac"
         )
         self.consents = RecordFolder(
-            root / "consents", Consent, file="consent.json", sound="recording.flac"
+            root / "consents", Consent, file="consent.json", content="recording.flac"
         )
         self.candidates = RecordFolder(
-            root / "candidates", Candidate, file="voice.json", sound="clip.flac"
+            root / "candidates", Candidate, file="voice.json", content="clip.flac"
+        )
+
+        self.dictionaries = RecordFolder(
+            root / "dictionaries", Dictionary, file="dictionary.json", content="rules.json"
         )
 
     def writing(self) -> WriteLock:
@@ -116,7 +129,7 @@ class WriteLock(AbstractContextManager["WriteLock"]):
 
     def _clean_up(self) -> None:
         data = self._data
-        for records in (data.voices, data.consents, data.candidates):
+        for records in (data.voices, data.consents, data.candidates, data.dictionaries):
             records.sweep()
         for candidate in data.candidates.scan().values():
             if not candidate.fresh:

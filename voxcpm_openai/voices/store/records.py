@@ -1,4 +1,6 @@
-"""Records on disk: one folder each, with a JSON file and an audio file.  Writes are atomic.
+"""Records on disk: one folder each, with a JSON file and a file of content, such as audio.
+
+Writes are atomic.
 
     <folder>/<id>/voice.json  clip.flac
     <folder>/.tmp-<random>               a record that is being written or removed
@@ -55,12 +57,12 @@ class _Listing(Generic[Item]):
 class RecordFolder(Generic[Item]):
     """The records of one kind.  Reading needs no lock; writing and ``sweep`` need it."""
 
-    def __init__(self, folder: Path, kind: type[Item], *, file: str, sound: str) -> None:
-        """``file`` and ``sound`` are the names of a record's two files."""
+    def __init__(self, folder: Path, kind: type[Item], *, file: str, content: str) -> None:
+        """``file`` and ``content`` are the names of a record's two files."""
         self.folder = folder
         self._kind = kind
         self._file = file
-        self._sound = sound
+        self._content = content
         self._listing: _Listing[Item] | None = None
 
     def all(self) -> Mapping[str, Item]:
@@ -88,18 +90,18 @@ class RecordFolder(Generic[Item]):
         """Return the number of records, broken ones included."""
         return sum(1 for _ in self._ids())
 
-    def sound(self, id_: str) -> Path:
-        """Return the path of a record's audio file."""
-        return self.folder / id_ / self._sound
+    def content(self, id_: str) -> Path:
+        """Return the path of a record's content."""
+        return self.folder / id_ / self._content
 
     # The methods below need the lock.
 
-    def put(self, item: Item, sound: bytes) -> None:
+    def put(self, item: Item, content: bytes) -> None:
         """Add a record.  If this raises OSError, nothing is added."""
         temporary = self._temporary()
         try:
             temporary.mkdir(parents=True)
-            _write(temporary / self._sound, sound)
+            _write(temporary / self._content, content)
             _write(temporary / self._file, _json(item))
             _sync(temporary)
             temporary.rename(self.folder / item.id)

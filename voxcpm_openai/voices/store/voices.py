@@ -93,7 +93,7 @@ class VoiceStore:
                 language=candidate.language,
                 provenance=candidate.provenance,
             )
-            self._put(stored, self._data.candidates.sound(candidate_id).read_bytes(), principal)
+            self._put(stored, self._data.candidates.content(candidate_id).read_bytes(), principal)
             self._data.candidates.remove(candidate_id)
         return self._voice(stored)
 
@@ -123,7 +123,7 @@ class VoiceStore:
         """Delete a voice and all that was made from its clip.  Raises as ``update`` does."""
         with self._data.writing():
             self._modifiable(id_, principal)
-            clip = self._data.voices.sound(id_)
+            clip = self._data.voices.content(id_)
             content = clip.read_bytes() if clip.is_file() else b""
             self._data.voices.remove(id_)
         self._forget(content)
@@ -160,7 +160,7 @@ class VoiceStore:
         return Voice(
             id=stored.id,
             name=stored.name,
-            audio=self._data.voices.sound(stored.id),
+            audio=self._data.voices.content(stored.id),
             transcript=stored.transcript,
             description=stored.description,
             language=stored.language,

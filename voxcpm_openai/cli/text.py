@@ -1,0 +1,62 @@
+"""``voxcpm-openai text``: show what would be said."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+
+from voxcpm_openai.context import AppContext
+from voxcpm_openai.contracts import Capabilities
+from voxcpm_openai.errors import SettingsError
+from voxcpm_openai.principal import OPERATOR
+from voxcpm_openai.resolve import SpeechRequest
+from voxcpm_openai.settings import load_settings
+
+STDIN = "-"
+UNKNOWN = Capabilities(sample_rate=24_000)
+"""What is assumed of an engine that says nothing of itself before it starts."""
+
+
+@click.command()
+@click.argument("text")
+@click.option("--engine", help="The engine's name.  Default: the one that would run.")
+@click.option("--voice", help="The voice's id.  Default: VOXCPM_DEFAULT_VOICE.")
+@click.option("--language", help="The language's code.  Default: by script and voice.")
+@click.option("--normalize/--no-normalize", default=None, help="Make words for any engine.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def text(
+    text: str,
+    engine: str | None,
+    voice: str | None,
+    language: str | None,
+    normalize: bool | None,
+    as_json: bool,
+) -> None:
+    """Show what an engine would be asked to say for TEXT.  No engine is started.
+
+    TEXT may be - for stdin.
+    """
+    ctx = AppContext.open(load_settings())
+    spec = ctx.registry.engines.get(engine or ctx.engine.name)
+    if spec is None:
+        known = ", ".join(ctx.registry.engines)
+        raise SettingsError(f"There is no engine {engine!r}; there are {known}.")
+    request = SpeechRequest(
+        model="",
+        input=sys.stdin.read() if text == STDIN else text,
+        language=language,
+        normalize=normalize,
+    )
+    said = ctx.resolver_for(spec.name).plan_text(
+        request,
+        ctx.voices.get(voice or ctx.settings.default_voice, OPERATOR),
+        spec.capabilities or UNKNOWN,
+        OPERATOR,
+    )
+    if as_json:
+        click.echo(json.dumps(said.as_json(), ensure_ascii=False, indent=2))
+        return
+    for segment in said.segments:
+        click.echo(f"{segment.text}  [{segment.pause:g} s]" if segment.pause else segment.text)

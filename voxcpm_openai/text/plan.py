@@ -1,0 +1,88 @@
+"""The plan of a text: from what a client sent to the segments that an engine is asked to say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from voxcpm_openai.contracts import Segment
+from voxcpm_openai.text.language import language_of
+from voxcpm_openai.text.marks import Marks
+from voxcpm_openai.text.normalizers import Normalizers, Words
+from voxcpm_openai.text.segments import SpokenSegments, for_engine, written
+from voxcpm_openai.text.split import lead, split
+
+
+@dataclass(frozen=True, slots=True)
+class TextPlan:
+    """What is said.
+
+    ``language`` is an ISO 639-1 code, or empty if it is not known.  ``lead`` is the pause before
+    the first word, in seconds.  ``written`` holds the segments as a person would write them,
+    ``segments`` as the engine gets them; ``words`` says whether these are words.
+    """
+
+    language: str
+    lead: float
+    written: tuple[Segment, ...]
+    segments: Sequence[Segment]
+    words: bool
+
+    @property
+    def fastest(self) -> float:
+        """The highest rate of a segment."""
+        return max((segment.rate for segment in self.written), default=1.0)
+
+    def as_json(self) -> dict[str, object]:
+        """Return the plan as JSON values; makes the words of all segments."""
+        segments = zip(self.written, self.segments, strict=True)
+        shown = [_shown(text, said, self.words) for text, said in segments]
+        lead = {"lead": self.lead} if self.lead else {}
+        return {"language": self.language, **lead, "segments": shown}
+
+
+def _shown(text: Segment, said: Segment, words: bool) -> dict[str, object]:
+    shown: dict[str, object] = {"text": text.text}
+    if words:
+        shown["spoken"] = said.text
+    shown["pause"] = said.pause
+    if said.rate != 1.0:
+        shown["rate"] = said.rate
+    if said.pronunciations:
+        shown["pronunciations"] = [asdict(part) for part in said.pronunciations]
+    return shown
+
+
+def plan(
+    text: str,
+    marks: Marks,
+    *,
+    language: str,
+    fixed: bool,
+    normalizers: Normalizers | None,
+    phonemes: bool,
+) -> TextPlan:
+    """Cut a cleaned text into segments and plan what is said.
+
+    ``language``: that of the request if ``fixed``, else what is assumed of Latin letters.
+    ``normalizers``: make words, or None to keep the text as it is written.  ``phonemes``: the
+    engine takes pronunciations.
+    """
+    pieces = split(text, marks)
+
+    def words(segment: Segment) -> Words | None:
+        if normalizers is None:
+            return None
+        plain = marks.plain(segment.text)
+        return normalizers.get(language if fixed else language_of(plain, language))
+
+    def make(segment: Segment) -> Segment:
+        return for_engine(segment, marks, words(segment), phonemes=phonemes)
+
+    return TextPlan(
+        language=language if fixed else language_of(marks.plain(text), language),
+        lead=lead(text, marks),
+        written=tuple(written(piece, marks) for piece in pieces),
+        segments=tuple(map(make, pieces)) if normalizers is None else SpokenSegments(pieces, make),
+        words=normalizers is not None,
+    )

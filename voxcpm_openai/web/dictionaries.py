@@ -1,0 +1,125 @@
+"""``/v1/pronunciation-dictionaries``: stored lexicons, in the shape of ElevenLabs' API."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, jsonify, request
+
+from voxcpm_openai.errors import InvalidRequest
+from voxcpm_openai.text.lexicon import LexiconRule
+from voxcpm_openai.voices import validation
+from voxcpm_openai.voices.store.data_folder import Dictionary
+from voxcpm_openai.web.access_log import log_context
+from voxcpm_openai.web.app_context import current_context
+from voxcpm_openai.web.auth import current_principal
+from voxcpm_openai.web.schemas import CursorSchema, DictionarySchema, load, load_json
+
+blueprint = Blueprint("dictionaries", __name__)
+
+URL = "/v1/pronunciation-dictionaries"
+MAX_BYTES = 8 * 1024 * 1024
+"""The largest body: a thousand rules of the longest texts, each character as two escapes."""
+
+
+@blueprint.post(f"{URL}/add-from-rules")
+def add_dictionary() -> Response:
+    """Store a pronunciation dictionary, which applies to all requests with the same API key."""
+    ctx = current_context()
+    request.max_content_length = MAX_BYTES
+    body = load_json(DictionarySchema(), request, strict=ctx.settings.strict)
+    dictionary = ctx.dictionaries.add(
+        validation.name(body["name"]),
+        body["rules"],
+        description=validation.description(body.get("description", "")),
+        principal=current_principal(),
+    )
+    log_context(dictionary=dictionary.id)
+    return jsonify(
+        {
+            **_common(dictionary),
+            "version_id": _version(dictionary),
+            "version_rules_num": dictionary.rules,
+        }
+    )
+
+
+@blueprint.get(URL)
+def list_dictionaries() -> Response:
+    """List the pronunciation dictionaries, oldest first: ``page_size`` (30) after ``cursor``."""
+    ctx = current_context()
+    page = load(CursorSchema(), request.args, strict=ctx.settings.strict)
+    dictionaries = ctx.dictionaries.all(current_principal())
+    start = 0
+    if (cursor := page.get("cursor")) is not None:
+        ids = [dictionary.id for dictionary in dictionaries]
+        if cursor not in ids:
+            raise InvalidRequest(f"There is no dictionary '{cursor}' to list from.", param="cursor")
+        start = ids.index(cursor) + 1
+    shown = dictionaries[start : start + page["page_size"]]
+    has_more = start + len(shown) < len(dictionaries)
+    return jsonify(
+        {
+            "pronunciation_dictionaries": [_metadata(dictionary) for dictionary in shown],
+            "next_cursor": shown[-1].id if has_more else None,
+            "has_more": has_more,
+        }
+    )
+
+
+@blueprint.get(f"{URL}/<id_>")
+def get_dictionary(id_: str) -> Response:
+    """Return one pronunciation dictionary, with its rules.
+
+    Raises UnknownDictionary.
+    """
+    store, principal = current_context().dictionaries, current_principal()
+    rules = [_rule(rule) for rule in store.rules(id_, principal)]
+    return jsonify({**_metadata(store.get(id_, principal)), "rules": rules})
+
+
+@blueprint.delete(f"{URL}/<id_>")
+def delete_dictionary(id_: str) -> Response:
+    """Delete a pronunciation dictionary.
+
+    Raises UnknownDictionary.
+    """
+    current_context().dictionaries.remove(id_, current_principal())
+    return jsonify({"id": id_, "object": "pronunciation_dictionary", "deleted": True})
+
+
+def _common(dictionary: Dictionary) -> dict[str, object]:
+    return {
+        "id": dictionary.id,
+        "name": dictionary.name,
+        "description": dictionary.description or None,
+        "created_by": dictionary.owner or "operator",
+        "creation_time_unix": dictionary.created_at,
+        "permission_on_resource": "admin",
+    }
+
+
+def _metadata(dictionary: Dictionary) -> dict[str, object]:
+    return {
+        **_common(dictionary),
+        "latest_version_id": _version(dictionary),
+        "latest_version_rules_num": dictionary.rules,
+        "archived_time_unix": None,
+    }
+
+
+def _version(dictionary: Dictionary) -> str:
+    """Return the id of a dictionary's only version."""
+    return f"version_{dictionary.id.removeprefix('dict_')}"
+
+
+def _rule(rule: LexiconRule) -> dict[str, object]:
+    kind: dict[str, object]
+    if rule.ipa is not None:
+        kind = {"type": "phoneme", "phoneme": rule.ipa, "alphabet": "ipa"}
+    else:
+        kind = {"type": "alias", "alias": rule.alias}
+    return {
+        "string_to_replace": rule.text,
+        **kind,
+        "case_sensitive": rule.case_sensitive,
+        "word_boundaries": rule.word_boundaries,
+    }
