@@ -188,7 +188,8 @@ class Capabilities:
     """What an engine can do.  Only ``sample_rate`` has no default; checked when the engine starts.
 
     - ``sample_rate``: of the chunks, in Hz, 8000 to 192000.
-    - ``languages``: ISO 639-1 codes; text in scripts of other languages is refused.  Empty: all.
+    - ``languages``: ISO 639-1 codes; a text mostly in the script of another language is refused.
+      Empty: all.
     - ``params``: the request fields that change the sound.  A name that is not in ``PARAMS`` is a
       request field of the engine's own, which is passed unchecked in ``Utterance.options`` (raise
       InvalidRequest for a wrong value).  Other fields are reported to the client as ignored.

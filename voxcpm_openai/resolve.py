@@ -139,7 +139,7 @@ class Resolver:
         cleaned = text.clean(self._checked_length(request.input), marks)
         cleaned = rules.apply(cleaned, marks, can.phonemes)
         self._check_growth(cleaned)
-        self._check_letters(marks.plain(cleaned), can)
+        cleaned = self._in_known_letters(cleaned, marks, can)
         asked = request.language if _speaks(can, request.language) else None
         only = can.languages[0] if len(can.languages) == 1 else None
         normalize = self.settings.normalize if request.normalize is None else request.normalize
@@ -151,6 +151,20 @@ class Resolver:
             normalizers=self.normalizers if can.spoken_text or normalize else None,
             phonemes=can.phonemes,
         )
+
+    def show(
+        self, request: SpeechRequest, can: Capabilities, principal: Principal = ANONYMOUS
+    ) -> tuple[TextPlan, tuple[str, ...]]:
+        """Decide what would be said, and which fields would be ignored.
+
+        The model may be empty.  Raises the errors of ``resolve``.
+        """
+        preset = self.preset(request.model) if request.model else None
+        voice = self.voice(request.voice, can, principal)
+        format_ = self._format(request.response_format)
+        said = self.plan_text(request, voice, can, principal)
+        rate = format_.rate(can.sample_rate, request.sample_rate)
+        return said, self._ignored(request, preset, can, rate, said)
 
     def preset(self, id_: str) -> Preset:
         """Return the preset of a model id.  Raises UnknownModel, which says how to get it."""
@@ -209,23 +223,33 @@ class Resolver:
                 param="lexicon",
             )
 
-    def _check_letters(self, cleaned: str, can: Capabilities) -> None:
-        """Raise InvalidRequest for a text that the engine cannot speak."""
-        if not text.speakable(cleaned):
+    def _in_known_letters(self, cleaned: str, marks: Marks, can: Capabilities) -> str:
+        """Return a text with the letters of scripts that the engine does not have in Latin ones.
+
+        Raises InvalidRequest for a text that is mostly in such scripts or cannot be spoken.
+        """
+        shown = marks.plain(cleaned)
+        if not text.speakable(shown):
             raise InvalidRequest(
                 "'input' has nothing that can be spoken: no letter, digit or spoken sign is left "
                 "after emoji and markup are removed.",
                 param="input",
             )
-        if foreign := text.foreign_letters(cleaned, tuple(can.languages)):
+        languages = tuple(can.languages)
+        foreign = text.foreign_letters(shown, languages)
+        if not foreign:
+            return cleaned
+        latin = text.to_latin(cleaned, marks, languages)
+        if text.is_foreign(shown, languages) or not text.speakable(marks.plain(latin)):
             hint = self.registry.other_engines(self.engine_name)
             message = _foreign_message(foreign, self.engine_name, can)
             raise InvalidRequest(f"{message} {hint}".strip(), param="input")
+        return latin
 
     def _ignored(
         self,
         request: SpeechRequest,
-        preset: Preset,
+        preset: Preset | None,
         can: Capabilities,
         rate: int,
         said: TextPlan,
@@ -249,7 +273,7 @@ class Resolver:
             ignored.append("normalize")
         if request.sample_rate not in (None, rate):
             ignored.append("sample_rate")
-        if request.stream_format == "sse" and not preset.sse:
+        if request.stream_format == "sse" and preset and not preset.sse:
             ignored.append("stream_format")
         return (*ignored, *unknown)
 

@@ -101,6 +101,24 @@ def test_normalize_is_a_boolean(client: FlaskClient, wrong: object) -> None:
     assert reply.get_json()["error"]["param"] == "normalize"
 
 
+@pytest.mark.parametrize(
+    ("field", "status"), [("model", 404), ("response_format", 400), ("voice", 400)]
+)
+def test_an_unknown_name_is_refused_as_in_a_speech_request(
+    client: FlaskClient, field: str, status: int
+) -> None:
+    body = {"model": "tone", "input": "Hi.", field: "nothing"}
+    replies = [client.post(path, json=body) for path in (TEXT, SPEECH)]
+    assert [reply.status_code for reply in replies] == [status, status]
+    assert replies[0].get_json() == replies[1].get_json()
+
+
+def test_fields_without_effect_are_named(client: FlaskClient) -> None:
+    reply = client.post(TEXT, json={"input": "Hi.", "language": "en", "odd": 1})
+    assert reply.headers["x-voxcpm-ignored"] == "language, odd"
+    assert "x-voxcpm-ignored" not in client.post(TEXT, json={"input": "Hi."}).headers
+
+
 def test_ssml_reaches_the_engine(app: Flask, client: FlaskClient) -> None:
     text = "<speak><break time='1s'/>Hi <prosody rate='200%'>you there.</prosody></speak>"
     reply = client.post(SPEECH, json={"model": "tone", "input": text, "response_format": "pcm"})
@@ -127,13 +145,21 @@ def test_an_alias_may_make_a_foreign_name_speakable(client: FlaskClient) -> None
     assert said["segments"][0]["text"] == "Tokyo is big."
 
 
+def test_a_few_letters_of_another_script_are_spoken(client: FlaskClient) -> None:
+    said = shown(client, input="The word 猫 means cat.")
+    assert said["segments"][0]["text"] == "The word Mao means cat."
+    reply = client.post(TEXT, json={"input": "你好，世界"})
+    assert reply.status_code == 400
+    assert "Chinese" in reply.get_json()["error"]["message"]
+
+
 def test_a_lexicon_cannot_make_a_text_of_any_length(client: FlaskClient) -> None:
     reply = client.post(TEXT, json={"input": "a " * 2000, "lexicon": {"a": "b" * 200}})
     assert reply.status_code == 400
     assert reply.get_json()["error"]["param"] == "lexicon"
 
 
-@pytest.mark.parametrize("text", ["", "🎉", "***", "<break time='1s'/>"])
+@pytest.mark.parametrize("text", ["", "🎉", "***", "<", "¹", "<break time='1s'/>"])
 def test_a_text_with_nothing_to_speak_is_refused(client: FlaskClient, text: str) -> None:
     reply = client.post(TEXT, json={"input": text})
     assert reply.status_code == 400

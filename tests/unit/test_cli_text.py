@@ -85,6 +85,7 @@ def test_the_servers_lexicon_is_applied(monkeypatch: pytest.MonkeyPatch, tmp_pat
     [
         (("Hi.", "--engine", "nobody"), "There is no engine 'nobody'; there are "),
         (("Hi.", "--voice", "nobody"), "nobody"),
+        (("Hi.", "--language", "x y"), "'language' must be a language code"),
         (("🎉",), "nothing that can be spoken"),
         (("Привет", "--engine", "hibari"), "Cyrillic"),
     ],

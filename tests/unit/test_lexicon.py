@@ -72,6 +72,7 @@ def test_without_word_boundaries_a_rule_matches_inside_words() -> None:
 @pytest.mark.parametrize(
     ("rule", "text", "expected"),
     [
+        (Rule("東京", alias="Tokyo"), "iPhone東京is 東京都", "iPhone Tokyo is Tokyo都"),
         (Rule("東京", alias="とうきょう"), "私は東京都に住む", "私はとうきょう都に住む"),
         (Rule("重庆", alias="从庆"), "去重庆吧，重庆！", "去从庆吧，从庆！"),
         (Rule("T恤", alias="体恤"), "一件T恤衫 AT恤", "一件体恤衫 AT恤"),
@@ -177,6 +178,7 @@ def test_with_too_many_marks_the_text_stays() -> None:
         ({"text": "x"}, "alias", "required"),
         ({"text": "x", "alias": ""}, "alias", "1 to 200 characters"),
         ({"text": "x", "alias": "~"}, "alias", "nothing that can be spoken"),
+        ({"text": "x", "alias": "!!"}, "alias", "nothing that can be spoken"),
         ({"text": "x", "alias": "a\U000f0001b"}, "alias", "never read aloud"),
         ({"text": "x", "alias": ["y"]}, "alias", "a string"),
         ({"text": "x", "ipa": ""}, "ipa", "1 to 200 characters"),

@@ -102,6 +102,10 @@ MARKUP = [
     ("<speak>Hi<break time='1s'/>you</speak>", "Hi you"),
     ("<custom>x</custom> <int>", "x <int>"),
     ("&lt;b&gt; &#42;x&#42; &#x1F600; &copy 1", "<b> *x* &copy 1"),
+    ("$E = mc^2$, $5x$, $f(x)$ and $50\\%$", "E = mc^2, 5x, f(x) and 50%"),
+    ("$a + 2b = 5$ or US$5, A$.", "a + 2b = 5 or US$5, A$."),
+    (r"a \to b \tau \text{x} \times \rho \nu \neq \ne \nabla \right)", None),
+    (r"One\nTwo\n3\tx\r\n\nto be\n", "One\nTwo\n3 x\n\nto be"),
     ("$$x^2$$ $a_b$ \\(y\\) costs $5 or $6", "x^2 a_b y costs $5 or $6"),
 ]
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from voxcpm_openai.text import foreign_letters, speakable
+from voxcpm_openai.text import foreign_letters, is_foreign, speakable, to_latin
+from voxcpm_openai.text.marks import Marks, Phonemes
 
 
 @pytest.mark.parametrize(
@@ -13,7 +14,24 @@ from voxcpm_openai.text import foreign_letters, speakable
             for yes in ("a", "1", "你", "é", "²", "½", ".", "...", "!?", "。", " … ", "%", "&")
         ],
         *[(yes, True) for yes in ("@", "+", "=", "--a--", "٣", "$")],
-        *[(no, False) for no in ("", " ", "🎉", "\u200b", "---", "***", "()", '"', "\u0301", "—.")],
+        *[
+            (no, False)
+            for no in (
+                "",
+                " ",
+                "🎉",
+                "\u200b",
+                "---",
+                "***",
+                "()",
+                '"',
+                "\u0301",
+                "—.",
+                "<",
+                "<><>",
+                "¹",
+            )
+        ],
     ],
 )
 def test_speakable(text: str, expected: bool) -> None:
@@ -46,3 +64,35 @@ def test_speakable(text: str, expected: bool) -> None:
 )
 def test_foreign_letters(text: str, languages: tuple[str, ...], foreign: dict[str, str]) -> None:
     assert foreign_letters(text, languages) == foreign
+
+
+@pytest.mark.parametrize(
+    ("text", "languages", "latin"),
+    [
+        ("The word 猫 means cat.", ("en",), "The word Mao means cat."),
+        ("привет means hello", ("en",), "privet means hello"),
+        ("привет means 猫", ("en", "ru"), "привет means Mao"),
+        ("I ¯\\_(ツ)_/¯ so", ("en",), "I ¯\\_(Tsu)_/¯ so"),
+        ("this is my Tシャツ and λόγος, πr", ("en",), "this is my T Shiyatsu and logos, πr"),
+        ("नमस्ते means hello", ("en",), "Nmste means hello"),
+        ("привет и 猫", (), "привет и 猫"),
+    ],
+)
+def test_letters_of_other_scripts_are_written_in_latin_ones(
+    text: str, languages: tuple[str, ...], latin: str
+) -> None:
+    assert not is_foreign(text, languages)
+    assert to_latin(text, Marks(), languages) == latin
+
+
+@pytest.mark.parametrize("text", ["猫", "你好，世界", "Привет, Bob", "東京 is big.", "λόγος"])
+def test_a_text_mostly_in_another_script_is_foreign(text: str) -> None:
+    assert is_foreign(text, ("en",))
+    assert not is_foreign(text, ("zh", "ru", "el"))
+
+
+def test_the_text_of_a_pronunciation_is_written_in_latin_letters() -> None:
+    marks = Marks()
+    text = "A " + marks.add(Phonemes("猫", "neko"))
+    mark = marks.get(to_latin(text, marks, ("en",))[-1])
+    assert mark == Phonemes("Mao", "neko")

@@ -35,6 +35,30 @@ WHOLE = [
     "Rs. 1,500 and (c. 1450), min. 5, max. 10, est. 1990",
     "Mr. & Mrs. Smith",
     "MR. SMITH AND DR. LEE GO",
+    "Peter C. Smith, J. K. Rowling, Henry V. Poor and George W. Bush met.",
+    "I said J. Smith met A. Lincoln.",
+    "A book by J. Smith and P. Miller, (T. Hanks), — S. King.",
+    "Meet at 5 p.m. Monday, 6 p.m. EST, 7 a.m. Eastern or 8 p.m. London time.",
+    "He lives in Washington, D.C. Mary knows.",
+    "He lives at 123 N. Main St.",
+    "In Oracle v. Google and Apple Inc. v. Samsung.",
+    "See 42 U.S.C. § 1983, 17 C.F.R. § 240, 88 Fed. Reg. 100 and Fed. R. Civ. P. 12.",
+    "See Pub. L. 117-58, 123 F.3d 5 and 9 F. Supp. 2d 7.",
+    "It is on Fl. 3, Rte. 9, Cat. 4, Appx. B, P.O. #5 and P.O. # 6.",
+    "Pt. Reyes, Gt. Britain, Wm. Shakespeare, an Exec. VP and Ofc. Lee.",
+    "Lee (b. 1985) reads Ps. 23, 1 Cor. 13:4 and Matt. 5:3.",
+    "He is 5 ft. 4 in. tall, and it weighs 1 lb. 4 oz. or so.",
+    "Goethestr. 5, 2. Stock, in der Str. 5 am 3. Spieltag.",
+    "Im Jahr 44 v. Chr. und 5 n. Chr. kostet es 5 Mrd. Euro oder 3 Mio. Dollar.",
+    "Die Fa. Müller, der Hl. Geist, Hrsg. Meier und z. Zt. Berlin.",
+    "Avec M. Dupont, p. ex. Paris, éd. Gallimard, art. 5, art. L. 121-1, tél. 01, apr. J.-C. aussi",
+    "Los RR. HH. Marista.",
+    "« Vraiment ? » demanda-t-elle.",
+    "« Vraiment ? », dit-il.",
+    "( oui ! ) dit-il",
+    "「危ない！」と叫んだ",
+    "「本当？」って言った",
+    "ええ…、そうです",
 ]
 
 CUT = [
@@ -63,8 +87,29 @@ CUT = [
     ("I have a part.", "I like it."),
     ("Wait...", "The end."),
     ("So…", "Bob left."),
+    ("The answer is C.", "Paris is the capital"),
+    ("He got an A.", "Vitamin A is good"),
+    ("We need plan B.", "Nobody cared"),
+    ("Take Vitamin D.", "Doctors say"),
+    ("I read Malcolm X.", "Spike Lee"),
+    ("It is the iPhone X.", "Apple said"),
+    ("It starts at 5 p.m.", "Bring snacks"),
+    ("Heat to 425 degrees F.", "Bake"),
+    ("So did I.", "Mary left."),
+    ("Go from A to B.", "Nobody knows."),
+    ("It is written in C.", "Nobody cared."),
+    ("Solve for v.", "Nobody can."),
+    ("The Fed.", "Nobody cared."),
+    ("I met Matt.", "5 people came."),
+    ("Es kostet 5 Mio.", "Das ist viel."),
+    ("« Vraiment ? »", "Elle partit."),
+    ("Er kam.", "»Hallo«, sagte er."),
     ("It is state of the art.", "I like it."),
 ]
+
+
+def test_a_quotation_in_japanese_ends_a_sentence() -> None:
+    assert [s.text for s in split("「危ない！」彼は叫んだ。")] == ["「危ない！」", "彼は叫んだ。"]
 
 
 @pytest.mark.parametrize("text", WHOLE)

@@ -46,7 +46,11 @@ PAUSES = [
     ],
     ("a <break strength='odd'/> b", "a b"),
     ("a [pause:1s] b [pause: 1.5 s] c [PAUSE:500ms] d", "a {1s} b {1.5s} c {0.5s} d"),
-    ("[pause] [pause:x]", "[pause] [pause:x]"),
+    ("[pause] [pause 1s] [pause1s] a", "[pause] {1s} {1s} a"),
+    ("a [pause:1.5] b [pause:2 seconds] c [pause: 300 ms] d", "a {1.5s} b {2s} c {0.3s} d"),
+    ("a [pause:nan] b [pause:-1s] c [pause:x] d [pause:1h] e", "a b c d e"),
+    (f"a [pause:{'9' * 30}s] b [pause:{'9' * 900}s] c", "a {10s} b c"),
+    (f"a <break time='{'9' * 30}s'/> b", "a {10s} b"),
     ("One.\n<break time='1s'/>\nTwo.", "One.\n{1s}\nTwo."),
     ("Yes <break time='1s'/>. No", "Yes{1s}. No"),
     ("`<break time='1s'/>` is code", "<break time='1s'/> is code"),
@@ -58,6 +62,11 @@ WORDS = [
     ("<sub alias='a &lt; *b* &amp; c > d'>x</sub>", "a < *b* & c > d"),
     ("<sub alias='x'>never closed", "never closed"),
     ("H<sub>2</sub>O", "H2O"),
+    ("<sub alias='x'>a <sub alias='y'>b</sub> c</sub> d", "x d"),
+    ("<sub alias='x'>H<sub>2</sub>O <say-as interpret-as='digits'>1</sub> d", "x d"),
+    ("<s>One</s><s>Two</s>", "One\nTwo"),
+    ("<speak><p><s>One.</s> <s>Two.</s></p><p>Three</p></speak>", "One.\nTwo.\n\nThree"),
+    ("I <s>ha</s>te it", "I hate it"),
     *[
         (f"<say-as interpret-as='{kind}'>{text}</say-as>", said)
         for kind, text, said in [
@@ -82,6 +91,9 @@ WORDS = [
             ("dmy", "1.2.85", "1985-02-01"),
             ("mdy", "13/40/2025", "13/40/2025"),
             ("md", "10/01", "10/01"),
+            ("dm", "5/6", "6/5"),
+            ("ddmm", "31.12.", "12/31"),
+            ("dm", "12/31", "12/31"),
             ("mdy", "May 1, 2025", "May 1, 2025"),
             ("", "10/01/2025", "10/01/2025"),
         ]

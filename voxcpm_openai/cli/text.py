@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 
 import click
 
 from voxcpm_openai.context import AppContext
 from voxcpm_openai.contracts import Capabilities
-from voxcpm_openai.errors import SettingsError
+from voxcpm_openai.errors import InvalidRequest, SettingsError
 from voxcpm_openai.principal import OPERATOR
 from voxcpm_openai.resolve import SpeechRequest
 from voxcpm_openai.settings import load_settings
+from voxcpm_openai.voices import validation
 
 STDIN = "-"
 UNKNOWN = Capabilities(sample_rate=24_000)
@@ -36,8 +38,12 @@ def text(
 ) -> None:
     """Show what an engine would be asked to say for TEXT.  No engine is started.
 
-    TEXT may be - for stdin.
+    TEXT may be - for stdin; one that begins with - needs -- before it.
     """
+    if language is not None and not re.fullmatch(validation.LANGUAGE, language):
+        raise InvalidRequest(
+            "'language' must be a language code such as 'en' or 'en-US'.", param="language"
+        )
     ctx = AppContext.open(load_settings())
     spec = ctx.registry.engines.get(engine or ctx.engine.name)
     if spec is None:

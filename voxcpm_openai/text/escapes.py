@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 
-# \n and the like.  After \\ or in a path such as C:\new they are no line breaks, nor is \neq.
+# \n and the like.  After \\ or in a path such as C:\new they are no line breaks, nor are commands
+# of LaTeX such as \neq and \to.
 _ESCAPE = re.compile(
-    r"(?<!\\)\\(?:r\\n|[nrt])"
-    r"(?!(?:abla|eq|u|otin|ot|eg|leq|geq|olimits|au|heta|imes|ext|extbf|anh|ilde|riangle|ho|angle"
-    r"|ight|ightarrow)(?![a-z]))"
+    r"(?<!\\)\\(?:r\\n"
+    r"|n(?!(?:abla|atural|earrow|eg|eq|ewcommand|ewline|exists|geq|leq|olimits|onumber|ot|otin"
+    r"|parallel|subseteq|u|warrow)(?![a-z]))(?!e\b(?<=\s\\ne))"
+    r"|r(?!(?:aisebox|angle|brace|brack|ceil|ef|enewcommand|floor|ho|ight|ightarrow|m|oot|ule"
+    r"|vert)(?![a-z]))"
+    r"|t(?!(?:an|anh|ag|au|binom|ext[a-z]*|frac|herefore|heta|hickapprox|ilde|imes|itle|o|oday|op"
+    r"|riangle|t)(?![a-z])))"
 )
 _PATH = re.compile(r"[\"'“(]?(?:[A-Za-z]:\\|\\\\\w|\.{1,2}\\|%\w+%\\|~\\)")
 _PATH_PART = re.compile(r"[\w-]+\\\w")

@@ -19,7 +19,7 @@ _URL = re.compile(
 _AUTOLINK = re.compile(r"<((?:https?://|ftp://|mailto:)[^\s<>]+|[^\s<>@|]+@[^\s<>@|]+)>")
 _MAILTO = re.compile(r"\bmailto:(?=\w)", re.IGNORECASE)
 
-_ESCAPE = re.compile(r"\\([`*_#+.!|~<>$&-])")
+_ESCAPE = re.compile(r"\\([`*_#+.!|~<>$&-])|(?<=\d)\\(%)")
 _TICKS = re.compile(r"(`+)")
 
 # [text](target "title"), with nested brackets and parentheses to a depth of one.
@@ -31,6 +31,9 @@ _IMAGE = re.compile("!" + _LINK_TEXT + _TARGET)
 _LINK = re.compile(_LINK_TEXT + _TARGET)
 _REFERENCE = re.compile(r"!?\[([^\[\]]+)\](?:\[([^\[\]]*)\])?")
 _FORMULA = re.compile(r"\$(?=\S)([^$]{1,300}?)(?<=\S)\$(?!\d)")
+# A formula without other signs of one: numbers, single letters and functions of them.
+_TERM = r"(?:\d+(?:\.\d+)?%|\d*(?:[A-Za-zΑ-ω]|sin|cos|tan|log|ln|exp)'?(?:\([\w .,+-]{1,20}\))?)"
+_MATH = re.compile(rf"{_TERM}(?: ?[-+*/=<>≤≥·×] ?(?:{_TERM}|\d+(?:\.\d+)?))*")
 _FORMULA_MARKS = re.compile(r"\\[()\[\]]")
 _MARKS = re.compile(r"\*+|_+|~~+")
 _WIDE = re.compile(f"[{WIDE}]")
@@ -45,7 +48,7 @@ def shorten_urls(text: str) -> str:
 
 def hide_code(line: str) -> str:
     """Return a line in which code spans and escaped characters are hidden; see ``hide``."""
-    line = _ESCAPE.sub(lambda m: hide(m[1]), _FORMULA_MARKS.sub("", line))
+    line = _ESCAPE.sub(lambda m: hide(m[1] or m[2]), _FORMULA_MARKS.sub("", line))
     parts = _TICKS.split(line)
     following: dict[str, int] = {}
     partner = [0] * len(parts)
@@ -95,7 +98,10 @@ def _formula(formula: re.Match[str]) -> str:
     """Return a formula without its dollar signs, or the match itself if they mean money."""
     content = formula[1]
     signs = set("\\^") if content[0].isdigit() else set("\\^_={}")
-    return content if signs.intersection(content) or len(content) == 1 else formula[0]
+    if signs.intersection(content) or len(content) == 1:
+        return content
+    before = formula.string[max(0, formula.start() - 1) : formula.start()]
+    return content if not before.isalnum() and _MATH.fullmatch(content) else formula[0]
 
 
 def _remove_emphasis(line: str) -> str:

@@ -14,7 +14,7 @@ from functools import cached_property
 
 from voxcpm_openai.text.characters import GAP, compose, plain
 from voxcpm_openai.text.marks import Marks, Phonemes
-from voxcpm_openai.text.script import WIDE, speakable
+from voxcpm_openai.text.script import WIDE, has_words
 
 MAX_LENGTH = 200
 """The longest text, alias or pronunciation of a rule, in characters."""
@@ -31,6 +31,8 @@ _END = re.compile(
     r"(?:(?<!\d)|(?![.,]\d))",
     re.IGNORECASE,
 )
+_WORD_CHAR = re.compile(_LETTER)
+_WIDE_TEXT = re.compile(f"[{WIDE}]+$")
 _SOUND = frozenset({"Ll", "Lo"})  # the stress mark ˈ is a letter, too, but a modifier: Lm
 _NOT_IPA = re.compile(r"[A-Z0-9]")
 
@@ -119,7 +121,10 @@ class Lexicon:
                     best = rule
             if best is not None:
                 end = start + len(best.text)
-                parts += (text[done:start], _replacement(best, text[start:end], marks, phonemes))
+                said = _replacement(best, text[start:end], marks, phonemes)
+                if best.word_boundaries and _WIDE_TEXT.match(best.text):
+                    said = _apart(text[start - 1 : start], said, text[end : end + 1])
+                parts += (text[done:start], said)
                 done = end
         return "".join((*parts, text[done:]))
 
@@ -232,6 +237,13 @@ def _replacement(rule: LexiconRule, text: str, marks: Marks, phonemes: bool) -> 
     return text if rule.alias is None else rule.alias
 
 
+def _apart(before: str, said: str, after: str) -> str:
+    """Return an alias with spaces between it and the letters or digits beside it."""
+    if _WORD_CHAR.match(before) and _WORD_CHAR.match(said):
+        said = " " + said
+    return said + " " if _WORD_CHAR.match(said[-1:]) and _WORD_CHAR.match(after) else said
+
+
 def _straight(text: str) -> str:
     """Return a text of the same length with one kind of apostrophe."""
     return text.replace("’", "'").replace("ʼ", "'")
@@ -267,7 +279,7 @@ def _line(value: object, field: str) -> str:
 
 def _alias(value: object) -> str:
     alias = _line(value, "alias")
-    if not speakable(alias):
+    if not has_words(alias):
         raise RuleError("alias", f"has nothing that can be spoken: {alias!r}.")
     return alias
 

@@ -13,10 +13,13 @@ WIDE = (
 )
 """Chinese, Japanese and Korean characters, as the inside of a regex class."""
 
-_READ_SYMBOLS = frozenset("%&@+=#<>±×÷§©°→")
+_READ_SYMBOLS = frozenset("%&@+=#±×÷§©°→")
 _SILENT_MARK = re.compile(f"[{SILENT}]+")
 _SENTENCE_MARKS = frozenset(".!?…。！？")
 _SHOWN_LETTERS = 5
+_WIDE = re.compile(f"[{WIDE}]")
+# The signs that pictures are drawn of: ¯\\_(ツ)_/¯.
+_DRAWN = frozenset("\\/_")
 
 # Single Greek letters are symbols (π, μ, Δx), which every engine reads.
 _LONE_GREEK = re.compile(r"(?<![Ͱ-Ͽἀ-῿])[Ͱ-Ͽἀ-῿](?![Ͱ-Ͽἀ-῿])")
@@ -78,10 +81,15 @@ def speakable(text: str) -> bool:
     That is a letter or digit of any script, a pronunciation, a symbol that is read aloud such as
     ``%`` or ``€``, or only sentence marks: clients check their key with ``"."``.
     """
-    if any(map(_is_read, text)):
+    if has_words(text):
         return True
     marks = _SILENT_MARK.sub("", text).strip()
     return bool(marks) and _SENTENCE_MARKS.issuperset(marks)
+
+
+def has_words(text: str) -> bool:
+    """Return whether a cleaned text has a letter, a digit or a symbol that is read aloud."""
+    return any(map(_is_read, text))
 
 
 def foreign_letters(text: str, languages: tuple[str, ...]) -> dict[str, str]:
@@ -90,25 +98,58 @@ def foreign_letters(text: str, languages: tuple[str, ...]) -> dict[str, str]:
     ``languages``: ISO 639-1 codes.  If there are none, or one has no known script, no letter is
     foreign.  Latin letters never are, nor symbols such as a single ``π``, or ``ℝ``.
     """
-    codes = [code.lower().partition("-")[0] for code in languages]
-    if not codes or any(code not in _SCRIPTS for code in codes):
-        return {}
-    known = frozenset({"Latin"}).union(*(_SCRIPTS[code] for code in codes))
     found: dict[str, str] = {}
-    for char in dict.fromkeys(_SYMBOL_LETTERS.sub("", _LONE_GREEK.sub("", text))):
-        if not char.isalpha():
-            continue
-        script = _script(char)
-        shown = found.get(script, "")
-        if script not in known and len(shown) < _SHOWN_LETTERS:
+    for char in dict.fromkeys(text[place] for place in foreign_places(text, languages)):
+        shown = found.get(script := _script(char), "")
+        if char.isalpha() and len(shown) < _SHOWN_LETTERS:
             found[script] = shown + char
     return found
+
+
+def foreign_places(text: str, languages: tuple[str, ...]) -> list[int]:
+    """Return the places of foreign letters, as ``foreign_letters`` has them, with their accents."""
+    codes = [code.lower().partition("-")[0] for code in languages]
+    if text.isascii() or not codes or any(code not in _SCRIPTS for code in codes):
+        return []
+    known = frozenset({"Latin"}).union(*(_SCRIPTS[code] for code in codes))
+    foreign = {char for char in set(text) if _is_foreign(char, known)}
+    if not foreign:
+        return []
+    places: list[int] = []
+    symbols = {found.start() for found in _LONE_GREEK.finditer(text)}
+    for place, char in enumerate(text):
+        after = bool(places) and places[-1] == place - 1
+        if (char in foreign and place not in symbols) or (
+            after and unicodedata.category(char)[0] == "M"
+        ):
+            places.append(place)
+    return places
+
+
+def is_foreign(text: str, languages: tuple[str, ...]) -> bool:
+    """Return whether a text is mostly in scripts that no language uses; see ``foreign_letters``.
+
+    A wide letter counts as three, since it is a syllable.
+    """
+    places = foreign_places(text, languages)
+    weight = sum(3 if _WIDE.match(text[place]) else 1 for place in places)
+    others = sum(map(_counts, text)) - sum(_counts(text[place]) for place in places)
+    return weight > others
+
+
+def _counts(char: str) -> bool:
+    """Return whether a character counts when the scripts of a text are weighed."""
+    return char.isalnum() or char in _DRAWN or unicodedata.category(char)[0] == "S"
+
+
+def _is_foreign(char: str, known: frozenset[str]) -> bool:
+    return char.isalpha() and not _SYMBOL_LETTERS.match(char) and _script(char) not in known
 
 
 def _is_read(char: str) -> bool:
     """Return whether a character is read aloud on its own."""
     return (
-        char.isalnum()
+        (char.isalnum() and char != "¹")  # a footnote; ² and ³ are powers
         or char in _READ_SYMBOLS
         or char >= PHONEMES[0]
         or unicodedata.category(char) == "Sc"

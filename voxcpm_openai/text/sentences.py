@@ -19,9 +19,11 @@ _LOOK_BACK = 48
 
 _LINES = re.compile(r"[^\n]+")
 # Marks that may end a sentence, with closing quotes and brackets.  Chinese and Japanese marks
-# need no space after them.  Because of the lookbehind, each run of marks is matched only once.
+# need no space after them; French has one before its closing marks.  Because of the lookbehind,
+# each run of marks is matched only once.
+_SPACED_CLOSER = r" [»›](?=[\s,;:.!?…]|$)|(?<=[!?…]) [)\]}](?=[\s,;:.!?…]|$)"
 _END = re.compile(
-    rf"(?<![.!?…])(?P<mark>[.!?…।॥؟۔]++)[{CLOSERS}]*+(?=\s|$|[{WIDE}])"
+    rf"(?<![.!?…])(?P<mark>[.!?…।॥؟۔]++)[{CLOSERS}]*+(?:{_SPACED_CLOSER})*+(?=\s|$|[{WIDE}])"
     rf"|(?P<wide>[。！？｡][.!?…。！？｡]*)[{CLOSERS}]*"
 )
 _WORD = re.compile(r"\S")
@@ -29,10 +31,18 @@ _WORD = re.compile(r"\S")
 _LAST_WORD = re.compile(r"[^\s\"'“‘«(\[{—–/-]*$")
 _WORD_BEFORE = re.compile(r"([^\s\"'“‘«(\[{—–/-]+)[\s\"'“‘«(\[{—–/-]*$")
 _NEXT_WORD = re.compile(
-    rf"[\s{_OPENERS}]*+(?:[#§$€£¥+№](?=\d))?(\w{{0,20}}(?:['’]\w{{1,2}}\b)?)(.?)"
+    rf"[\s{_OPENERS}]*+(?:[#§$€£¥+№]{{1,2}} ?(?=\d))?(\w{{0,20}}(?:['’]\w{{1,2}}\b)?)(.?)"
 )
 _ROMAN = re.compile("[IVXLCDM]+")
 _SPACED = re.compile(r"[^\W\d_]\.")
+_LETTER = re.compile("[A-HJ-Z]")
+_GERMAN_STREET = re.compile(r"\w+str")
+# What goes on after a mark: punctuation, and particles after a quotation in Japanese and Chinese.
+_GOES_ON = re.compile(r" ?[、，；：。！？]")
+_PARTICLE = re.compile(
+    "と(?!ても|ころ|にかく|もかく|りあえず)|って|の|を|が|に|は(?!い|じめ|やく)|も(?!う|し|っと|ちろん)"
+    "|で(?!も|は)|へ|から|まで|など|なんて|的"
+)
 _SIMPLE_NUMBER = re.compile(r"\d{1,3}|[IVXL]{1,6}")
 
 
@@ -73,6 +83,9 @@ def past_space(text: str, start: int, end: int) -> int:
 
 def _ends(text: str, mark: re.Match[str], start: int, end: int) -> bool:
     """Return whether a mark within the line ``text[start:end]`` ends a sentence."""
+    quoted = mark[0][-1] in "」』）】〕］”"
+    if _GOES_ON.match(text, mark.end(), end) or (quoted and _PARTICLE.match(text, mark.end(), end)):
+        return False
     following = _NEXT_WORD.match(text, mark.end(), end)
     word = following[1] if following else ""
     if mark["wide"] or not following or not word:
@@ -85,14 +98,14 @@ def _ends(text: str, mark: re.Match[str], start: int, end: int) -> bool:
     if signs != ".":
         return True
     before = text[max(start, mark.start() - _LOOK_BACK) : mark.start()]
-    return _full_stop_ends(before, word, following[2])
+    return _full_stop_ends(before, word, following[2], text[following.start(1) : end][:_LOOK_BACK])
 
 
-def _full_stop_ends(before: str, following: str, after: str) -> bool:
+def _full_stop_ends(before: str, following: str, after: str, rest_after: str) -> bool:
     """Return whether a full stop ends a sentence, not an abbreviation or the number of an item.
 
     ``before``: the end of the line before it; ``following``: the next word; ``after``: the
-    character after that word.
+    character after that word; ``rest_after``: the line from that word on.
     """
     found = _LAST_WORD.search(before)
     word = found[0] if found else ""
@@ -104,17 +117,68 @@ def _full_stop_ends(before: str, following: str, after: str) -> bool:
     )
     if abbreviations.STREET.fullmatch(word) and starts:
         return word_before[:1].isupper() or word_before[:1].isdigit()
-    if abbreviations.TITLE.fullmatch(word) or abbreviations.NEVER.fullmatch(word):
+    if (
+        _is_never(word, following, word_before)
+        or _is_numbered(word, following, after, word_before)
+        # "z. B.", "J. R. R."
+        or (len(word) == 1 and word.isalpha() and len(following) == 1 and after == ".")
+    ):
         return False
-    if _is_numbered(word, following, after, word_before):
-        return False
-    if len(word) == 1 and word.isalpha() and len(following) == 1 and after == ".":
-        return False  # "z. B.", "J. R. R."
-    # "J. Smith", and the second letter of "u. a. Köln".
-    initial = len(word) == 1 and (word.isupper() or _SPACED.fullmatch(word_before) is not None)
-    if initial or abbreviations.MAYBE.fullmatch(word) or abbreviations.STREET.fullmatch(word):
+    if abbreviations.NOON.fullmatch(word) and following[0].isalpha():
+        return abbreviations.AFTER_NOON.match(rest_after) is None
+    if len(word) == 1 and word.isupper():
+        return starts or _letter_ends(word, rest)
+    return _maybe_ends(word, following, word_before, starts) and not (
+        word.isdigit() and len(word) <= 3 and not rest.strip()
+    )
+
+
+def _is_never(word: str, following: str, word_before: str) -> bool:
+    """Return whether an abbreviation never ends a sentence, at least not before this word."""
+    return (
+        abbreviations.TITLE.fullmatch(word) is not None
+        or abbreviations.NEVER.fullmatch(word) is not None
+        or abbreviations.PAIR.fullmatch(f"{word} {following}") is not None
+        or (word in ("ex", "ej") and word_before == "p.")
+    )
+
+
+def _maybe_ends(word: str, following: str, word_before: str, starts: bool) -> bool:
+    """Return whether an abbreviation that may end a sentence does; True for any other word.
+
+    ``starts``: the next word is one that begins sentences.
+    """
+    if word == "v" and (word_before[:1].isupper() or word_before.endswith(".")):
+        return starts  # "Roe v. Wade"
+    if abbreviations.LARGE.fullmatch(word):
+        return abbreviations.GERMAN_STARTER.fullmatch(following) is not None
+    if (
+        (len(word) == 1 and _SPACED.fullmatch(word_before))  # the second letter of "u. a. Köln"
+        or abbreviations.MAYBE.fullmatch(word)
+        or abbreviations.STREET.fullmatch(word)
+    ):
         return starts
-    return not (word.isdigit() and len(word) <= 3 and not rest.strip())
+    return True
+
+
+def _letter_ends(letter: str, rest: str) -> bool:
+    """Return whether a full stop after a single capital ends a sentence: not after an initial.
+
+    ``rest``: the line before the letter.  After a name the letter is an initial, after other words
+    a name of its own: ``plan B``.
+    """
+    found = _WORD_BEFORE.search(rest)
+    if not found or rest[found.end(1) :].strip(" -") or not found[1][-1].isalnum():
+        return False
+    before = found[1]
+    if letter == "I" or abbreviations.LETTER_LABEL.fullmatch(before):
+        return True
+    if before.isdigit():
+        return letter in "CFK"
+    if abbreviations.BEFORE_NAME.fullmatch(before):
+        found = _WORD_BEFORE.search(rest[: found.start(1)])
+        return found is not None and _LETTER.fullmatch(found[1]) is not None  # "from A to B."
+    return before[0].islower() and letter != "M"  # "avec M. Dupont"
 
 
 def _is_numbered(word: str, following: str, after: str, word_before: str) -> bool:
@@ -132,13 +196,23 @@ def _is_numbered(word: str, following: str, after: str, word_before: str) -> boo
             abbreviations.NUMBERED.fullmatch(word) is not None
             or abbreviations.MONTH.fullmatch(word) is not None
             or abbreviations.DAY.fullmatch(word) is not None
+            or _GERMAN_STREET.fullmatch(word) is not None
+            or (abbreviations.BOOK.fullmatch(word) is not None and after == ":")
+            or (abbreviations.UNIT.fullmatch(word) is not None and word_before.isdigit())
+            or (abbreviations.LIFE.fullmatch(word) is not None and len(following) == 4)
             or (short and (dated or dotted or german))
         )
     if abbreviations.DAY.fullmatch(word):
         return month
     if _ROMAN.fullmatch(following) and abbreviations.PART.fullmatch(word):
         return True
+    if abbreviations.LETTERED.fullmatch(word) and len(following) == 1 and following not in "AI":
+        return True
     if word == "Fig" and len(following) == 1 and following in "ABCDEFGH":
         return True
     # An ordinal, as German writes it.
-    return _SIMPLE_NUMBER.fullmatch(word) is not None and (month or german)
+    noun = abbreviations.ORDINAL.fullmatch(following) is not None or (
+        abbreviations.ORDINAL_SHARED.fullmatch(following) is not None
+        and not word_before[-1:].islower()
+    )
+    return _SIMPLE_NUMBER.fullmatch(word) is not None and (month or german or (short and noun))

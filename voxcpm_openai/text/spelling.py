@@ -52,9 +52,15 @@ def _units(group: str) -> list[str]:
 
 
 def _date(text: str, form: str) -> str | None:
-    """Return a date in digits as ISO 8601; None if a part is missing or there is no such day."""
+    """Return a date in digits as ISO 8601; None if a part is missing or there is no such day.
+
+    A day and a month without a year become ``month/day``.
+    """
     order = "".join(dict.fromkeys(char for char in form if char in "ymd"))
     parts = _DIGITS.findall(text)
+    if order == "dm" and len(parts) == 2 and not any(char.isalpha() for char in text):
+        day, month = map(int, parts)
+        return f"{month}/{day}" if 1 <= month <= 12 and 1 <= day <= 31 else None
     if sorted(order) != ["d", "m", "y"] or any(char.isalpha() for char in text):
         return None
     if len(parts) == 1 and len(parts[0]) == 8:

@@ -34,8 +34,15 @@ _ATTRIBUTE = re.compile(
 )
 _MAX_ATTRIBUTES = 4000
 _MAX_IPA = 500
-_TIME = re.compile(r"\s*\+?(\d{0,9}\.?\d{1,9})\s*(ms|s)\s*", re.IGNORECASE)
-_PAUSE = re.compile(r"\[pause[:=]? ?(\d{0,6}\.?\d{1,6}) ?(ms|s)\]", re.IGNORECASE)
+_TIME = re.compile(r"\s*\+?(\d{0,300}\.?\d{1,9})\s*(ms|s)\s*", re.IGNORECASE)
+# Its length in any form, so that a wrong one is not spoken.
+_PAUSE = re.compile(
+    r"\[pause(?:[:=]? ?(?=\d)|[:=] ?(?=\S))([^\[\]\n]*)\]",
+    re.IGNORECASE,
+)
+_LENGTH = re.compile(
+    r"(\d{0,300}\.?\d{1,300}) ?(ms|milliseconds?|s|secs?|seconds?|)\.?", re.IGNORECASE
+)
 _STRENGTHS = {
     "none": 0.0,
     "x-weak": 0.1,
@@ -67,6 +74,7 @@ class _Reader:
         self._to_text = to_text
         self._out: list[str] = []
         self._open: _Element | None = None
+        self._inside: list[str] = []  # the elements inside an alias, whose content is not said
         self._rates = [1.0]
 
     def read(self, text: str) -> str:
@@ -90,8 +98,10 @@ class _Reader:
             return self.pause(_break_seconds(attributes))
         if name == "prosody":
             return self._open_rate(attributes, empty)
-        if name == "sub" and "alias" not in attributes:
-            return tag[0]
+        aliased = self._open is not None and self._open.name == "sub"
+        if aliased or (name == "sub" and "alias" not in attributes):
+            self._inside += [name] if aliased and not empty else []
+            return "" if aliased else tag[0]
         if not empty:
             # Of nested elements the inner is read: each text is read only once.
             self._open = _Element(name, attributes, len(self._out) + 1)
@@ -105,10 +115,13 @@ class _Reader:
                 return ""
             before = self._rates.pop()
             return "" if before == self._rates[-1] else self.mark(Rate(self._rates[-1]))
+        if name in self._inside:
+            del self._inside[len(self._inside) - 1 - self._inside[::-1].index(name) :]
+            return ""
         element = self._open
         if element is None or element.name != name:
             return tag[0] if name == "sub" else ""
-        self._open = None
+        self._open, self._inside = None, []
         content = "".join(self._out[element.start :])
         del self._out[element.start :]
         said = self._said(element, _MARK.sub("", content))
@@ -159,7 +172,7 @@ def read_ssml(text: str, marks: Marks | None, to_text: Callable[[str], str]) -> 
     reader = _Reader(marks, to_text)
     if "<" in text:
         text = reader.read(text)
-    return _PAUSE.sub(lambda m: reader.pause(_seconds(m[1], m[2])), text)
+    return _PAUSE.sub(lambda m: reader.pause(_pause_seconds(m[1])), text)
 
 
 def _attributes(text: str) -> dict[str, str]:
@@ -185,9 +198,15 @@ def _break_seconds(attributes: dict[str, str]) -> float | None:
     return _STRENGTHS.get(attributes.get("strength", "medium").strip().lower())
 
 
+def _pause_seconds(length: str) -> float | None:
+    """Return the length of a pause in brackets, in seconds without a unit; None if malformed."""
+    found = _LENGTH.fullmatch(length.strip())
+    return _seconds(found[1], found[2]) if found else None
+
+
 def _seconds(number: str, unit: str) -> float:
     """Return a duration in seconds."""
-    return float(number) / (1000 if unit.lower() == "ms" else 1)
+    return float(number) / (1000 if unit.lower().startswith("m") else 1)
 
 
 def _factor(rate: str) -> float:

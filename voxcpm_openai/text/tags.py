@@ -37,12 +37,23 @@ _OTHER = re.compile(
 _REPLACEMENTS = ((_INNER, ""), (_LINE, "\n"), (_PARAGRAPH, "\n\n"), (_CELL, "|"), (_OTHER, " "))
 
 
+# SSML's sentences are alone in their paragraph; HTML's <s>, which strikes words out, is not.
+_SENTENCES = re.compile(
+    r"<speak\b|</s\s*>\s*(?:<s[\s>]|</p\s*>)|<p(?:\s[^<>]*)?>\s*<s[\s>]|^\s*<s[\s>].*</s\s*>\s*$",
+    re.IGNORECASE | re.DOTALL,
+)
+_SENTENCE_BEGIN = re.compile(r"<s(?:\s[^<>]*)?>", re.IGNORECASE)
+_SENTENCE_END = re.compile(r"</s\s*>\s*", re.IGNORECASE)
+
+
 def remove_tags(text: str) -> str:
     """Return the text without tags; ``a < b`` and ``vector<int>`` stay.
 
-    Numbers in ``<sup>`` become superscripts.
+    SSML's ``<s>`` becomes a line.  Numbers in ``<sup>`` become superscripts.
     """
     text = _RAISED.sub(lambda m: m[1].translate(_RAISE), text)
+    if "</s" in text.lower() and _SENTENCES.search(text):
+        text = _SENTENCE_END.sub("\n", _SENTENCE_BEGIN.sub(" ", text))
     closed = {name.lower() for name in _CLOSED.findall(text)}
 
     def replace(tag: re.Match[str]) -> str:

@@ -97,11 +97,11 @@ def _response(body: SpeechBody, output: OutputSpec) -> Response:
     response.headers["X-Accel-Buffering"] = "no"  # nginx: pass on each chunk as it comes
     response.headers[RATE] = str(output.rate)
     if output.ignored:
-        response.headers[IGNORED] = _header(output.ignored)
+        response.headers[IGNORED] = header(output.ignored)
     return response
 
 
-def _header(names: tuple[str, ...]) -> str:
+def header(names: tuple[str, ...]) -> str:
     """Join field names; a client chose some of them, so unsafe characters are replaced."""
     safe = [re.sub(r"[^\w.-]", "?", name, flags=re.ASCII)[:64] for name in names[:32]]
     return ", ".join(safe)

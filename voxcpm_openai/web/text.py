@@ -8,6 +8,7 @@ from voxcpm_openai.web.access_log import log_context
 from voxcpm_openai.web.app_context import current_context
 from voxcpm_openai.web.auth import current_principal
 from voxcpm_openai.web.schemas import load_text
+from voxcpm_openai.web.speech import IGNORED, header
 
 blueprint = Blueprint("text", __name__)
 
@@ -22,6 +23,8 @@ def show_text() -> Response:
     log_context(characters=len(asked.input))
     ctx = current_context()
     can = ctx.engine.get().capabilities
-    principal = current_principal()
-    voice = ctx.resolver.voice(asked.voice, can, principal)
-    return jsonify(ctx.resolver.plan_text(asked, voice, can, principal).as_json())
+    said, ignored = ctx.resolver.show(asked, can, current_principal())
+    response = jsonify(said.as_json())
+    if ignored:
+        response.headers[IGNORED] = header(ignored)
+    return response
