@@ -93,7 +93,7 @@ NUMBERS = st.one_of(
     st.integers(1000, 10**9).map("{:,}".format),
 )
 WORD = re.compile(
-    "zero|oh|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|teen|twent|thirt|fort"
+    "zero|oh|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twel|teen|twent|thirt|fort"
     "|fift|eigh|ninet|first|second|third|half|quarter"
 )
 

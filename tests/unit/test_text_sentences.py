@@ -34,6 +34,7 @@ WHOLE = [
     "Rm. 5, Ext. 7, Tel. 555, Op. 27, Apt. 3",
     "Rs. 1,500 and (c. 1450), min. 5, max. 10, est. 1990",
     "Mr. & Mrs. Smith",
+    "Henry V. Poor and Charles I. Lee.",
     "MR. SMITH AND DR. LEE GO",
     "Peter C. Smith, J. K. Rowling, Henry V. Poor and George W. Bush met.",
     "I said J. Smith met A. Lincoln.",

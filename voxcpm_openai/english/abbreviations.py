@@ -40,6 +40,8 @@ _ANYWHERE = {
     "Ph.D.": "P\u00a0H\u00a0D", "Ph.D": "P\u00a0H\u00a0D", "PhD": "P\u00a0H\u00a0D",
     "PhDs": "P\u00a0H\u00a0Ds", "MSc": "M\u00a0S\u00a0C", "BSc": "B\u00a0S\u00a0C",
     "B.Sc.": "B\u00a0S\u00a0C", "M.Sc.": "M\u00a0S\u00a0C",
+    "Wm.": "William", "asst.": "assistant", "Asst.": "Assistant", "mgr.": "manager",
+    "Mgr.": "Manager",
     "Mk.": "Mark", "Mfg.": "Manufacturing", "mgmt.": "management", "Mgmt.": "Management",
     "hosp.": "hospital", "Hosp.": "Hospital", "Inst.": "Institute",
 }  # fmt: skip
@@ -77,6 +79,8 @@ def _before_number(match: re.Match[str]) -> str:
     is_word = _SPEECH.search(before) or (match[1] and _SENTENCE.match(after))
     if short == "no" and not match[0][0].isupper() and is_word:
         return match[0]
+    if short == "no" and match[2] and re.match(r"\d+ [a-z]+s\b", after) and not match.start():
+        return match[0]
     words = _BEFORE_NUMBERS[short]
     first = match[0][0].isupper() and not match.start()
     return (words.capitalize() if first else words) + " "
@@ -100,10 +104,17 @@ ABBREVIATIONS = RuleGroup(
     ),
     (
         rule(
+            r"\bAssoc\. (?=Prof|Dir|Dean|Ed|Justice)",
+            "Associate ",
+            ("Assoc. Prof. Lee", "Associate Professor Lee"),
+        ),
+        rule(r"^Sr\. (?=[A-Z])", "Senior ", ("Sr. Engineer", "Senior Engineer")),
+        rule(
             rf"(?<![\w.'-])((?i:{alternatives(_BEFORE_NUMBERS)}))\.:? ?(?=[-#(]?\d|[IVXL]+\b)"
             rf"|\b({_WITHOUT_DOT}):? (?=\d)|\b({_BEFORE_LETTERS})\. (?=[A-Z]\d*[A-Z]?\b(?![.'’]))",
             _before_number,
             ("page No. 5", "page number five"),
+            ("No 2 pencils are alike", "No two pencils are alike"),
             ("Fig. 3", "Figure three"),
             ("pp. 5–7", "pages five to seven"),
             ("He said no. 5 people left.", "He said no. five people left."),
@@ -132,9 +143,11 @@ ABBREVIATIONS = RuleGroup(
             ("It is the max. Do it.", "It is the max. Do it."),
         ),
         rule(
-            r"(?<=[a-z] )v\.(?= [A-Z])",
+            r"(?<=[A-Za-z.)] )v\.(?= [A-Z])",
             "versus",
             ("Roe v. Wade", "Roe versus Wade"),
         ),
+        rule(r"\bCat\. (?=\d)", "Category ", ("a Cat. 4 storm", "a Category four storm")),
+        rule(r"\bPt\. (?=[A-Z][a-z]{2})", "Point ", ("at Pt. Reyes", "at Point Reyes")),
     ),
 )

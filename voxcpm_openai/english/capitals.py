@@ -11,6 +11,7 @@ import re
 from voxcpm_openai.english.rule import RuleGroup, rule
 from voxcpm_openai.english.words_in_capitals import LETTERS, SHORT_WORDS, SPELLED, WORDS
 
+_THRICE = re.compile(r"([A-Z])\1\1")
 _VOWEL = re.compile("[AEIOUY]")
 # Letters that are one sound, for counting consonants: "RIGHTS", "BIRTHDAY".
 _ONE_SOUND = re.compile("[CGPSTW]H|CK|NG|QU")
@@ -104,9 +105,30 @@ def _lowered(word: str) -> str:
     return word.lower() if word == "A" or closed or _is_plain(word) else word
 
 
+def _cried(match: re.Match[str]) -> str:
+    """Return "ahhhh" for "AHHHH", but not for "AAAA" or "WWWW"."""
+    word = match[0]
+    alone = len(set(word)) == 1 or word == "IEEE" or not _THRICE.search(word)
+    cried = not alone and (_VOWEL.search(word) or re.fullmatch("H+M+|S+H+|B+R+|G+R+", word))
+    return word.lower() if cried else word
+
+
 CAPITALS = RuleGroup(
     re.compile(r"[A-Z]{2}"),
     (
+        rule(
+            r"\b[A-Z]{4,}\b",
+            _cried,
+            ("AHHHHH! NOOO!", "ahhhhh! nooo!"),
+            ("some IEEE features", "some I triple E features"),
+            ("an AAAA cell", "an A\u00a0A\u00a0A\u00a0A cell"),
+        ),
+        rule(
+            r"(?:(?<=\b[Tt]he )|(?<=\b[Aa]n ))OR\b",
+            "O\u00a0R",
+            ("the OR nurse", "the O\u00a0R nurse"),
+            ("this OR that", "this or that"),
+        ),
         rule(
             rf"\b{_WORD}(?:{_GAP}(?:{_WORD}|[IA]\b))+(?![a-z])"
             rf"|\b[IA] {_WORD}(?:{_GAP}(?:{_WORD}|[IA]\b))*(?![a-z])",
@@ -129,6 +151,7 @@ CAPITALS = RuleGroup(
                 "NASA and the F\u00a0B\u00a0I use H\u00a0T\u00a0M\u00a0L.",
             ),
             ("This is NOT good.", "This is not good."),
+            ("BOB left OHIO", "bob left ohio"),
             ("two USBs", "two U\u00a0S\u00a0Bs"),
         ),
         rule(

@@ -80,6 +80,7 @@ FORMULAS = RuleGroup(
             ("an A-.", "an A minus."),
         ),
         rule(r"\bI/O\b", "I\u00a0O", ("fast I/O", "fast I\u00a0O")),
+        rule(r"\bIPv(?=[46])", "I\u00a0P V ", ("IPv6", "I\u00a0P V six")),
         rule(r"\bpH\b", "P\u00a0H", ("a pH of 7", "a P\u00a0H of seven")),
         rule(
             r"\b([A-G])[#♯](m\b)?(?!\w)",

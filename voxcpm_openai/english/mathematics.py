@@ -8,7 +8,7 @@ from voxcpm_openai.english.rule import RuleGroup, rule, text_after, text_before
 
 _SIGN = re.compile(r"[=+×÷^⁰¹²³⁴-⁹√≤≥≠≈]")
 _LEFT = re.compile(r"(?:^|[\s(^×*/+-])(?:[A-Za-z]|\d[\d.,]*[a-z]?|\w*[⁰¹²³⁴-⁹)]|\w+\^\w+)$")
-_RIGHT = re.compile(r"(?:[A-Za-z]|\d[\d.,]*[a-z]?|\w+[\^²³]\w*)(?!\w)|[(√]")
+_RIGHT = re.compile(r"(?:[A-Za-z]|\d[\d.,]*[a-z]{0,2}|\w+[\^²³]\w*)(?!\w)|[(√]")
 
 
 def _dash(match: re.Match[str]) -> str:

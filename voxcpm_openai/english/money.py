@@ -58,7 +58,8 @@ _PER = {
     "kg": "kilogram", "km": "kilometer", "mi": "mile", "m": "meter", "L": "liter", "l": "liter",
     "GB": "gigabyte", "mL": "milliliter", "ml": "milliliter", "cm": "centimeter",
     "kWh": "kilowatt hour", "MWh": "megawatt hour", "oz": "ounce", "g": "gram",
-    "min": "minute", "s": "second", "m²": "square meter", "sq ft": "square foot", "gal": "gallon",
+    "min": "minute", "s": "second", "bbl": "barrel",
+    "m²": "square meter", "sq ft": "square foot", "gal": "gallon",
 }  # fmt: skip
 _PER_WORDS = "hour|month|year|week|day|night|person|head|kilo|mile|user|seat|unit|share|barrel|ton"
 
@@ -70,6 +71,10 @@ _AMOUNT = rf"{NUMBER}|\.\d+"
 
 _ARTICLE = re.compile(
     r"\b(?:[Aa]n?|[Tt]h(?:e|is|at)|[Mm]y|[Yy]our|[Hh]is|[Hh]er|[Oo]ur|[Tt]heir) $"
+)
+_BILL = re.compile(
+    r" (?:bills?|notes?|coins?|stamps?|cover|fees?|fines?|tips?|gifts?|discounts?|deposits?"
+    r"|coupons?|budgets?|deals?|loans?|grants?|rewards?|prizes?|rebates?|co-?pays?|deductibles?|bounty)\b"
 )
 _NOUN = re.compile(
     r"-[a-z]| (?!(?:per|an?|the|each|every|and|or|but|for|i[nstf]|on|to|at|as|was|are|were|of"
@@ -102,7 +107,8 @@ def amount(text: str, sign: str, scale: str | None, prefix: str, *, adjective: b
 def _is_adjective(match: re.Match[str]) -> bool:
     before, after = text_before(match), text_after(match)
     hyphen = re.search(r"\d-[a-z]+$", match[0]) or re.match(r"-[a-z]", after)
-    return bool(hyphen or (_ARTICLE.search(before) and _NOUN.match(after)))
+    bill = _BILL.match(after)
+    return bool(hyphen or bill or (_ARTICLE.search(before) and _NOUN.match(after)))
 
 
 def _scale(short: str | None, word: str | None) -> str | None:
@@ -166,6 +172,7 @@ MONEY = RuleGroup(
             ("For $20, 3 people", "For twenty dollars, three people"),
             ("a $5 bill", "a five dollar bill"),
             ("-$5", "minus five dollars"),
+            ("Found $5 bill", "Found five dollar bill"),
         ),
         rule(
             rf"(?<![\w.,])()()({_CODE})\.? ?({_AMOUNT}){_SCALE}",
@@ -222,9 +229,9 @@ RATES = RuleGroup(
             ("$5/month", "five dollars per month"),
         ),
         rule(
-            rf"(?<=[\d%])/({_PER_WORDS})\b",
+            rf"(?:(?<=[\d%])|(?<=\dx))/({_PER_WORDS})\b",
             r" per \1",
-            ("2/day", "two per day"),
+            ("2/day or 2x/day", "two per day or two times per day"),
         ),
     ),
 )

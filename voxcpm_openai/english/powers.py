@@ -26,7 +26,11 @@ def _power(match: re.Match[str]) -> str:
     """Return a power; after a bracket of words it is a footnote."""
     before = text_before(match)
     inside = before[before.rfind("(") + 1 :]
-    if match[1] == ")" and not re.search(r"[=+×÷·*/−^⁰-⁹²³]|\bminus\b|\d|^\w{1,2}$", inside):
+    if (
+        match[1] == ")"
+        and match[2]
+        and not re.search(r"[=+×÷·*/−^⁰-⁹²³]|\bminus\b|\d|^\w{1,2}$", inside)
+    ):
         return match[1]
     return _raised(match[1], match[2] or match[3])
 

@@ -58,7 +58,12 @@ SIGNED = RuleGroup(
     re.compile(r"[-−–] ?\.?\d"),
     (
         rule(
-            r"(?:(?<=^)|(?<=[\s(\[=:<>≤≥“\"'/,]))(?<!\d )[-−](?=\.?\d)|(?:^|(?<=[a-z(] )|"
+            r"(?<=\d) ?(?:–|to) ?[-−](?=\d)",
+            " to minus ",
+            ("-5–-3", "minus five to minus three"),
+        ),
+        rule(
+            r"(?:(?<=^)|(?<=[\s(\[=:<>≤≥“\"'/,]))(?<!\d )(?<!\d')[-−](?=\.?\d)|(?:^|(?<=[a-z(] )|"
             r"(?<=\())–(?=\.?\d)",
             "minus ",
             ("It is not -12 degrees.", "It is not minus twelve degrees."),
@@ -119,8 +124,9 @@ NUMERALS = RuleGroup(
             ("the 21st", "the twenty-first"),
         ),
         rule(
-            r"(?<!\d)(?<!\d,)(\d{1,3}(?:,\d{3})+(?![\d,])|[0-9]+)(?:\.([0-9]+))?",
+            r"(?<!\d)(?<!\d,)(\d{1,3}(?:,\d{3})+(?!\d|,\d)|[0-9]+)(?:\.([0-9]+))?",
             _numeral,
+            ("1,000, 2,000 and 3,000", "one thousand, two thousand and three thousand"),
             ("5 of 1,234", "five of one thousand two hundred thirty-four"),
             ("0.05", "zero point zero five"),
         ),

@@ -224,9 +224,10 @@ ROMAN = RuleGroup(
             ("He is on an IV drip.", "He is on an I\u00a0V drip."),
         ),
         rule(
-            r"(?<![\w.'-])(M{1,3}(?:CM|D?C{0,3})[XLCIV]{2,}|MM[XVI]+)\b",
+            r"(?<![\w.'-])(?!MIX\b)(M{1,3}(?:CM|D?C{0,3})[XLCIV]{2,}|MM[XVI]+)\b",
             _year,
             ("in MCMXCIX", "in nineteen ninety-nine"),
+            ("MIX WELL AND SERVE", "mix well and serve"),
         ),
     ),
 )

@@ -49,7 +49,7 @@ def _internet_address(match: re.Match[str]) -> str:
     groups = match[0].split(".")
     if not any(len(group) == 3 or group == "0" for group in groups):
         return match[0]
-    return " dot ".join(digits(group) if len(group) > 2 else cardinal(group) for group in groups)
+    return " dot ".join(map(digits, groups))
 
 
 PHONES = RuleGroup(
@@ -108,6 +108,11 @@ PHONES = RuleGroup(
             ("Dial 999 or 112.", "Dial nine nine nine or one one two."),
         ),
         rule(
+            r"\b((?i:phone|tel|call|cell|number|mobile|fax|text|dial):? )(\d{3}) (\d{4})\b",
+            lambda m: f"{m[1]}{digits(m[2])}, {digits(m[3])}",
+            ("number: 555 1234", "number: five five five, one two three four"),
+        ),
+        rule(
             r"\b((?i:phone|telephone|tel|call|text|fax|mobile|cell|number)(?: number)?"
             r"(?: is)?:? )(\d{7,12})\b",
             lambda m: m[1] + digits(m[2]),
@@ -146,7 +151,7 @@ SEQUENCES = RuleGroup(
             ("802.11ac", "eight oh two point eleven A\u00a0C"),
         ),
         rule(
-            r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.]|/\d)",
+            r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?!\w|\.\d)",
             _internet_address,
             ("192.168.1.1", "one nine two dot one six eight dot one dot one"),
         ),

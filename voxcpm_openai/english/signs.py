@@ -57,6 +57,7 @@ _WORDS = {
     "‰": "per mille",
     "°": "degrees",
     "§": "section",
+    "¶": "paragraph",
     "©": "copyright",
     "+": "plus",
     "−": "minus",
@@ -84,6 +85,10 @@ _GREEK = dict(
     )
 )
 _SIGNS = _WORDS | _GREEK
+_FOLDERS = (
+    "src|lib|path|utils|scripts|bin|usr|etc|var|home|docs|tests?|app|public|node_modules|build|dist"
+    "|static|api"
+)
 
 
 def _compared(match: re.Match[str]) -> str:
@@ -120,7 +125,24 @@ SIGNS = RuleGroup(
             ("a < b", "a is less than b"),
         ),
         rule(r"(?<=\d) / (?=\d)", " divided by ", ("10 / 2", "ten divided by two")),
-        rule(r" ?/+ ?", " slash ", ("cat/dog", "cat slash dog")),
+        rule(
+            r"\b([a-z])/([a-z])\b(?!/)(?<!y/n)(?<!\w/\w/\w)(?<!w/e)(?<!m/f)",
+            r"\1 over \2",
+            ("The ratio x/y", "The ratio x over y"),
+        ),
+        rule(
+            rf"(?<![\w/-])(?:{_FOLDERS})(?:/\w+)+|(?<![\w/-])[a-z_]+(?:/[a-z_]+)+(?=/(?!\w))",
+            lambda m: m[0].replace("/", " slash "),
+            ("see src/lib/foo", "see src slash lib slash foo"),
+        ),
+        rule(
+            r"(?<=[A-Za-z])/(?=[A-Za-z])(?!\w+ (?:on GitHub|repo))",
+            " ",
+            ("TCP/IP and on/off", "T\u00a0C\u00a0P I\u00a0P and on off"),
+            ("user/repo on GitHub", "user slash repo on GitHub"),
+        ),
+        rule(r"§§ ?", "sections ", ("§§ 5-7", "sections five to seven")),
+        rule(r" ?/+ ?", " slash ", ("50 / fifty", "fifty slash fifty")),
         rule(r"&{2,}", " and ", ("a && b", "a and b")),
         rule(r"[®™℠]", "", ("Acme™", "Acme")),
         rule(r"(?<=[\w)])\*(?=[\w(])| \* ", " times ", ("3 * x", "three times x")),

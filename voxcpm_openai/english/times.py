@@ -15,9 +15,9 @@ _HALF_AHEAD = r"(?=\d{1,2}(?:[:.]\d\d)? ?[AaPp]\.? ?[Mm]\b)"
 def clock(hour: str, minute: str | None, second: str | None, *, half: str = "") -> str:
     """Return "nine thirty", "fourteen oh five", "eight o'clock"; before P M "eight"."""
     words = cardinal(str(int(hour)))
-    if minute and (minute != "00" or second):
+    if minute and minute != "00":
         words += f" {two_digits(minute)}"
-    elif minute and not half:
+    elif minute and (second or not half):
         words += " o'clock" if 1 <= int(hour) <= 12 else " hundred"
     if second:
         words += f" and {cardinal(str(int(second)))} second{'' if int(second) == 1 else 's'}"
@@ -44,7 +44,7 @@ def _stopped(match: re.Match[str]) -> str:
 
 
 TIMES = RuleGroup(
-    re.compile(r"\d:\d|\d hours|\d ?[AaPp]\.? ?[Mm]\b|(?:noon|midnight) ?[-–]"),
+    re.compile(r"\d:\d|at 0\d|\d hours|\d ?[AaPp]\.? ?[Mm]\b|(?:noon|midnight) ?[-–]"),
     (
         rule(
             rf"(?:(?<=[\dmM.])|(?<=noon)|(?<=midnight)) ?[–-] ?{_HALF_AHEAD}"
@@ -63,6 +63,16 @@ TIMES = RuleGroup(
             ("at 5 p.m. The train", "at five P\u00a0M. The train"),
         ),
         rule(
+            r"(?<![\w.,:-])([1-9]\d?):00(?= (?:left|remaining|to go|to play)\b)",
+            lambda m: f"{cardinal(m[1])} minute{'' if m[1] == '1' else 's'}",
+            ("with 2:00 left", "with two minutes left"),
+        ),
+        rule(
+            r"(?<=\bat )(0\d)([0-5]\d)(?![\w:]|[.,-]\d| hours)",
+            lambda m: f"oh {cardinal(m[1][1])} {'hundred' if m[2] == '00' else two_digits(m[2])}",
+            ("leaves at 0630", "leaves at oh six thirty"),
+        ),
+        rule(
             r"(?<![\w.,:-])([01]\d|2[0-4])([0-5]\d)(?= hours\b)",
             lambda m: f"{label(m[1])} {'hundred' if m[2] == '00' else two_digits(m[2])}",
             ("at 0900 hours", "at zero nine hundred hours"),
@@ -72,6 +82,7 @@ TIMES = RuleGroup(
             _time,
             ("or 14:05", "or fourteen oh five"),
             ("at 8:00", "at eight o'clock"),
+            ("at 6:00:30", "at six o'clock and thirty seconds"),
             ("at 14:00", "at fourteen hundred"),
         ),
         rule(

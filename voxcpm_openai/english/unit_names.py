@@ -51,6 +51,7 @@ NAMES = {
     "lb": "pound", "lbs": "pound", "oz": "ounce", "fl oz": "fluid ounce", "fl. oz": "fluid ounce",
     "gal": "gallon", "qt": "quart", "qts": "quart", "pt": "pint", "pts": "point", "t": "tonne",
     "tsp": "teaspoon", "tsps": "teaspoon", "tbsp": "tablespoon", "tbsps": "tablespoon",
+    "mcg": "microgram", "TBSP": "tablespoon", "TSP": "teaspoon",
     "Tbsp": "tablespoon", "c.": "cup", "atm": "atmosphere", "ly": "light-year",
     "cc": "cubic centimeter", "kgs": "kilogram", "Kg": "kilogram", "kms": "kilometer",
     "h": "hour", "hr": "hour", "hrs": "hour", "min": "minute", "mins": "minute", "sec": "second",

@@ -52,6 +52,10 @@ _NOUN = re.compile(
 _SEAT = re.compile(
     r"(?i)\b(?:seats?|gate|room|row|apt|apartment|unit|section|type|class|platform)\.? $"
 )
+_LABEL = re.compile(
+    r"(?i)\b(?:form|building|bldg|level|floor|flight|schedule|model|appendix|rm|lot|zone|hall|pier"
+    r"|bus|box|exit|locker|ward|grade|rule|article|chapter|figure|table|question|part) $"
+)
 _NAMED = re.compile(
     r" (?:dash|race|run|walk|relay|hike|bulb|battery|batteries|laptop|screen|monitor|display|tank"
     r"|engine|motor|charger|adapter|supply|outlet|file|drive|bag|bottle|can|jar|pipe|cable|nails?"
@@ -133,7 +137,8 @@ def _inches(match: re.Match[str]) -> str:
     before, after = match.string[: match.start()], match.string[match.end() :]
     if before.count('"') % 2 or before.count("“") > before.count("”"):
         return match[0]
-    single = _is_one(match[1]) or (_NOUN.match(after) and match[1][0] != "0")
+    noun = _NOUN.match(after) or (_ARTICLE.search(before[-60:]) and re.match(r" [A-Z]", after))
+    single = _is_one(match[1]) or (noun and match[1][0] != "0")
     return f"{match[1]} {'inch' if single else 'inches'}"
 
 
@@ -149,13 +154,42 @@ def _bearing(match: re.Match[str]) -> str:
     return " ".join([*parts, _BEARINGS[match[4]]])
 
 
+def _temperature(match: re.Match[str]) -> str:
+    """Return 350°F for 350F, unless it is a seat or a room."""
+    if _SEAT.search(text_before(match)) or _LABEL.search(text_before(match)):
+        return match[0]
+    return f"{match[1]}°{match[2]}" + (" or " if match[0].endswith("/") else "")
+
+
 UNITS = RuleGroup(
     re.compile(rf"[\d{_FRACTIONS}][ -]?[A-Za-zµμΩ°º%'′\"″”]|[⁰¹²³⁴-⁹] [A-Za-zµμΩ]"),
     (
         rule(
+            r"(?<![\w.,$#–])(\d{2,3}(?:\.\d)?)([FC])(?:/(?=\d)|\b(?![-'’\w]|\+))",
+            _temperature,
+            ("Bake at 350F.", "Bake at three hundred fifty degrees Fahrenheit."),
+            ("at 37C", "at thirty-seven degrees Celsius"),
+            (
+                "180C/350F",
+                "one hundred eighty degrees Celsius or three hundred fifty degrees Fahrenheit",
+            ),
+            ("seat 12C", "seat twelve C"),
+        ),
+        rule(
+            r"(?<![\w.,$#/–])(\d\d\.\d) ([FC])(?=$|[.,;)])",
+            _temperature,
+            ("a fever of 38.5 C", "a fever of thirty-eight point five degrees Celsius"),
+        ),
+        rule(
             r"(?<![\w.])(\d{1,2})['′]-?(?: ?(\d{1,2}(?:\.5| ?½)?)(?:[\"″”]|''|(?= tall))(?!\w))",
-            r"\1 foot \2",
+            lambda m: f"{m[1]} foot" + ("" if m[2] == "0" else f" {m[2]}"),
             ("He is 5'10\" tall.", "He is five foot ten tall."),
+            ("from 6'0\" to 5'-10\"", "from six foot to five foot ten"),
+        ),
+        rule(
+            r"(?<![\w.'])([3-8])['′] ?(\d|1[01])(?![\w'′]|[.,]\d)",
+            lambda m: f"{m[1]} foot" + ("" if m[2] == "0" else f" {m[2]}"),
+            ("He is 5'11.", "He is five foot eleven."),
         ),
         rule(
             r"(?<![\w.'])(\d{1,2})['′] ?[–-] ?(\d{1,2})['′](?!\w| ?\d)",
@@ -168,9 +202,16 @@ UNITS = RuleGroup(
             ("a wall 6' high", "a wall six feet high"),
         ),
         rule(
+            r"(?<![\w.'$:])(\d{1,3})['′](?= (?!(?:and|or|in|at|to|of|is|was|said|he|she|they)\b)"
+            r"[a-z]{3})",
+            lambda m: _feet(m).replace("feet", "foot"),
+            ("a 12' ladder", "a twelve foot ladder"),
+        ),
+        rule(
             rf"(?<![\w./])({_AMOUNT})[\"″”](?=[ ,.;)]|$)",
             _inches,
             ('a 15" laptop', "a fifteen inch laptop"),
+            ('a 6.7" OLED screen', "a six point seven inch oled screen"),
             ('"I have 5" he said', "I have five he said"),
         ),
         rule(
@@ -230,7 +271,7 @@ LONE_UNITS = RuleGroup(
             ("the W/m² and km/h", "the watts per square meter and kilometers per hour"),
             ("3 × 10⁸ m/s", "three times ten to the power of eight meters per second"),
             ("per m²", "per square meter"),
-            ("A/V", "A slash V"),
+            ("A/V", "A V"),
         ),
     ),
 )

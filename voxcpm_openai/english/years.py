@@ -90,9 +90,14 @@ YEARS = RuleGroup(
             ("AD 79", "A\u00a0D seventy-nine"),
         ),
         rule(
-            rf"\b({_IN} )(10\d\d)(?=[.,;:!?)]|$| (?:the|by|and|to|at|he|when|A\.?D|C\.?E)\b)",
-            lambda m: m[1] + year(m[2]),
+            rf"\b({_IN} )(10\d\d)(?=[.,;:!?)]|$| (?:the|by|and|to|at|he|she|it|they|when"
+            r"|there|his|her|their|this|no|as|after"
+            r"|an?|for|with|under|was|A\.?D|C\.?E)\b"
+            r"|(?<=[INSBCinsbc]\w \d{4}) [A-Z][a-z])|\b([Tt]he )(10\d\d)"
+            r"(?= (?:invasion|conquest|battle|campaign|crisis|war)\b)",
+            lambda m: (m[1] or m[3]) + year(m[2] or m[4]),
             ("in 1066.", "in ten sixty-six."),
+            ("In 1066 William came.", "In ten sixty-six William came."),
         ),
         rule(
             rf"(?=[12]\d)(?:{_START}|{_AFTER_WORD}){_YEAR}\b{_NO_QUANTITY}",

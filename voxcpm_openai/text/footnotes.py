@@ -44,6 +44,8 @@ _ISOTOPE_WORD = re.compile(
     "(?:[³⁴]He|¹²[³⁴⁵⁷⁹]I|¹³[¹²³]I|¹¹[¹³⁵]In|⁷[³⁴⁵⁶]As|²¹¹At|(?:⁷|⁹|¹⁰)Be)(?![A-Za-z])"
 )
 
+_PRODUCT = re.compile("(?!my|by|ex|ox)[a-z][xyz]")
+"""Two letters of a formula, such as ``ax``; words that end so are left out."""
 _PROSE_WORD = re.compile(r"[^\W\d_]{2,}")
 _FUNCTIONS = frozenset("sin cos tan log ln exp sqrt min max abs sinh cosh tanh".split())
 
@@ -153,7 +155,7 @@ def _begins_word(number: str, before: str, after: str) -> bool:
 
 def _is_power(word: str, before: str, number: str, after: str) -> bool:
     """Return whether a number after a word is its power."""
-    if len(word) == 1:
+    if len(word) == 1 or _PRODUCT.fullmatch(word):
         return True
     single = len(number) == 1 and number not in "⁰¹"
     if single and _UNIT_AFTER_NUMBER.fullmatch(word):

@@ -171,7 +171,9 @@ def _letter_ends(letter: str, rest: str) -> bool:
     if not found or rest[found.end(1) :].strip(" -") or not found[1][-1].isalnum():
         return False
     before = found[1]
-    if letter == "I" or abbreviations.LETTER_LABEL.fullmatch(before):
+    if abbreviations.LETTER_LABEL.fullmatch(before):
+        return True
+    if letter == "I" and abbreviations.STARTER.fullmatch(before):  # "And I. Mary left."
         return True
     if before.isdigit():
         return letter in "CFK"
