@@ -69,7 +69,7 @@ $(BIN)/python:
 
 $(VENV)/serve.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing the server into $(VENV) ..."
-	$(PIP) --editable .
+	$(PIP) --editable ".[mandarin]"
 	@touch $@
 
 $(VENV)/voxcpm.stamp: pyproject.toml constraints.txt | $(BIN)/python

@@ -91,8 +91,8 @@ def embedded() -> tuple[Speaker, dict[str, Speaker]]:
     """Return hibari's own voice as it is, and the voices of the embedded engine by id."""
     from hibari import SAMPLE_RATE, Hibari
 
-    path = ROOT / "plugins" / "hibari_engine.py"
-    spec = importlib.util.spec_from_file_location("hibari_engine", path)
+    path = ROOT / "plugins" / "embedded_engine.py"
+    spec = importlib.util.spec_from_file_location("embedded_engine", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -34,6 +34,7 @@ from voxcpm_openai.errors import (
     Overloaded,
     PluginError,
     RequestError,
+    SettingsError,
     Unavailable,
 )
 from voxcpm_openai.gate import DeadlineGate, Ticket
@@ -74,6 +75,7 @@ __all__ = [
     "Samples",
     "Segment",
     "Settings",
+    "SettingsError",
     "Tempo",
     "Ticket",
     "Transcriber",

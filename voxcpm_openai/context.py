@@ -33,7 +33,7 @@ class AppContext:
         self.registry = registry
         data = DataFolder(settings.data_folder)
         self.store = VoiceStore(data, settings)
-        self.voices = VoiceLibrary(registry.voices, self.store)
+        self.voices = VoiceLibrary(registry.voices, self.store, registry.find_voice)
         self.consents = ConsentStore(data)
         self.candidates = CandidateStore(data)
         self.dictionaries = DictionaryStore(data)

@@ -113,13 +113,15 @@ class Segment:
     ``text`` is what the engine speaks: words if ``Capabilities.spoken_text``, else the text as a
     person would write it.  ``pronunciations`` of parts of it are given only to engines with
     ``Capabilities.phonemes``.  The server speeds up the audio of a segment by the factor ``rate``
-    (``<prosody rate>``).
+    (``<prosody rate>``).  ``language`` is the ISO 639-1 code of its words, or empty where the text
+    is not made into words.
     """
 
     text: str
     pause: float = 0.0
     rate: float = 1.0
     pronunciations: tuple[Pronunciation, ...] = ()
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +277,8 @@ class EngineSpec:
     - ``settings``: the plugin's own settings, a class made by ``plugin_settings``.
     - ``install_hint``: what to install or set to run this engine, and what it is good for; shown
       where a request needs an engine that can do more than the running one.
+    - ``aliases``: other names that ``VOXCPM_ENGINE`` may select it by.
+    - ``voice_options``: tables of ``Voice.options`` that it reads, besides that of its own name.
     - ``capabilities``: what is known of them before the start.  ``voxcpm-openai text`` shows with
       them what the engine would be asked to say; without, it assumes the defaults.
     """
@@ -285,6 +289,8 @@ class EngineSpec:
     priority: int = 0
     settings: type | None = None
     install_hint: str = ""
+    aliases: tuple[str, ...] = ()
+    voice_options: tuple[str, ...] = ()
     capabilities: Capabilities | None = None
 
 

@@ -6,6 +6,8 @@ plugins, then installed packages (entry point group ``voxcpm_openai``), then the
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pluggy
 
 from voxcpm_openai.contracts import (
@@ -27,6 +29,16 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 @hookspec
 def register_voices(settings: Settings) -> list[Voice]:  # type: ignore[empty-body]
     """Return voices, which clients may name in ``voice``."""
+
+
+@hookspec
+def register_voice_finders(  # type: ignore[empty-body]
+    settings: Settings,
+) -> list[Callable[[str], Voice | None]]:
+    """Return functions that are asked for the voice of an id that no voice has, such as a mix.
+
+    They return None for an id that is not theirs, and raise InvalidRequest for one that is wrong.
+    """
 
 
 @hookspec

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
@@ -44,6 +44,18 @@ class Registry:
     transcribers: Mapping[str, TranscriberSpec]
     providers: Mapping[EngineSpec | TranscriberSpec, str] = field(default_factory=dict)
     normalizers: Mapping[str, Normalizer] = field(default_factory=dict)
+    finders: tuple[Callable[[str], Voice | None], ...] = ()
+
+    def engine(self, name: str) -> EngineSpec | None:
+        """Return the engine of a name or an alias, or None."""
+        named = (spec for spec in self.engines.values() if name in spec.aliases)
+        return self.engines.get(name) or next(named, None)
+
+    def find_voice(self, id_: str) -> Voice | None:
+        """Return the voice that a finder has for an id, or None.  Raises InvalidRequest."""
+        found = (voice for finder in self.finders if (voice := finder(id_)) is not None)
+        voice = next(found, None)
+        return voice and _with_engines({id_: voice}, self.engines)[id_]
 
     def presets_for(self, engine: str) -> list[Preset]:
         """List the presets that the engine of this name serves, its own after the others."""
@@ -120,15 +132,32 @@ def read_registry(settings: Settings) -> tuple[Registry, list[str]]:
     transcribers = _merge(manager, "register_transcribers", TranscriberSpec, "name", settings)
     registry = Registry(
         plugins=plugins,
-        voices=_merge(manager, "register_voices", Voice, "id", settings).items,
+        voices=_with_engines(
+            _merge(manager, "register_voices", Voice, "id", settings).items, engines.items
+        ),
         presets=_merge(manager, "register_presets", Preset, "id", settings).items,
         formats=_merge(manager, "register_encoders", AudioFormat, "name", settings).items,
         engines=engines.items,
         transcribers=transcribers.items,
         normalizers=_merge(manager, "register_normalizers", Normalizer, "language", settings).items,
+        finders=tuple(_finders(manager, settings)),
         providers=engines.by_item() | transcribers.by_item(),
     )
     return registry, _settings_problems(registry, settings)
+
+
+def _with_engines(
+    voices: Mapping[str, Voice], engines: Mapping[str, EngineSpec]
+) -> Mapping[str, Voice]:
+    """Return the voices, each with options for the engines that read a table of its options."""
+    found = dict(voices)
+    for spec in engines.values():
+        for id_, voice in found.items():
+            read = [name for name in spec.voice_options if name in voice.options]
+            tables = {name: voice.options[name] for name in read}
+            if tables and spec.name not in voice.options:
+                found[id_] = replace(voice, options={**voice.options, spec.name: tables})
+    return MappingProxyType(found)
 
 
 def choose_engine(registry: Registry, settings: Settings) -> EngineChoice:
@@ -144,7 +173,7 @@ def choose_engine(registry: Registry, settings: Settings) -> EngineChoice:
 
 def _choose(registry: Registry, settings: Settings) -> EngineChoice:
     if settings.engine != "auto":
-        spec = registry.engines.get(settings.engine)
+        spec = registry.engine(settings.engine)
         if spec is None:
             known = ", ".join(["auto", *registry.engines])
             raise SettingsError(
@@ -238,6 +267,20 @@ def _merge(
                 )
             items[name], providers[name] = item, impl.plugin_name
     return _Merged(MappingProxyType(items), providers)
+
+
+def _finders(
+    manager: pluggy.PluginManager, settings: Settings
+) -> Iterator[Callable[[str], Voice | None]]:
+    """Yield the functions of ``register_voice_finders``, those of the last plugin first."""
+    hook = "register_voice_finders"
+    for impl in reversed(getattr(manager.hook, hook).get_hookimpls()):
+        for item in _call(hook, impl, [settings for _ in impl.argnames]):
+            if not callable(item):
+                raise PluginError(
+                    f"plugin {impl.plugin_name!r}: {hook} returned {item!r}, not a function."
+                )
+            yield item
 
 
 def _call(hook: str, impl: pluggy.HookImpl, arguments: list[Settings]) -> list[object]:

@@ -150,6 +150,7 @@ class Resolver:
             fixed=bool(asked or only),
             normalizers=self.normalizers if can.spoken_text or normalize else None,
             phonemes=can.phonemes,
+            mixed=can.spoken_text and "zh" in map(base_language, can.languages),
         )
 
     def show(
@@ -243,7 +244,9 @@ class Resolver:
         if text.is_foreign(shown, languages) or not text.speakable(marks.plain(latin)):
             hint = self.registry.other_engines(self.engine_name)
             message = _foreign_message(foreign, self.engine_name, can)
-            raise InvalidRequest(f"{message} {hint}".strip(), param="input")
+            spec = self.registry.engines.get(self.engine_name)
+            own = f"It speaks {spec.install_hint}." if spec and spec.install_hint else ""
+            raise InvalidRequest(" ".join(filter(None, (message, own, hint))), param="input")
         return latin
 
     def _ignored(

@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 
-from tests.support.hibari import plugin
-from voxcpm_openai import Settings
+from tests.support.hibari import english_engine
 
 
 @pytest.fixture(scope="module")
-def engine() -> Any:
-    return plugin.start(Settings(threads=2))
+def engine(hibari: Any) -> Any:
+    return english_engine(hibari, 2)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hibari.voices import VOICES, voice_path
 
-from tests.support.hibari import plugin, synthesized
+from tests.support.hibari import english_engine, synthesized
 from voxcpm_openai import InvalidRequest, Voice
 from voxcpm_openai.embedded.bases import Bases, installed
 
@@ -71,7 +71,7 @@ def test_a_british_voice_has_british_pronunciations(stocked: Path, hibari: Any) 
 
 
 def test_the_engine_speaks_with_it(stocked: Path, hibari: Any) -> None:
-    engine = plugin.HibariEngine(hibari, 1)
+    engine = english_engine(hibari, 1)
     plain = synthesized(engine, "Hello.")
     assert np.allclose(synthesized(engine, "Hello.", voice=based("fenrir")), plain, atol=0.02)
     shaped = synthesized(engine, "Hello.", voice=based("kore"))

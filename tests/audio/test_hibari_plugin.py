@@ -13,9 +13,10 @@ from voxcpm_openai import Settings
 
 
 def test_the_plugin_registers_the_engine_and_its_model_id() -> None:
-    (spec,) = plugin.register_engines()
-    (preset,) = plugin.register_presets()
-    assert (spec.name, preset.id, preset.engine) == ("hibari", "hibari", "hibari")
+    spec, other = plugin.register_engines(Settings())
+    presets = {preset.id: preset.engine for preset in plugin.register_presets()}
+    assert (spec.name, spec.aliases, other.name) == ("embedded", ("hibari",), "kokoro")
+    assert presets == {"embedded": "embedded", "hibari": "embedded", "kokoro": "kokoro"}
     assert spec.unavailable_reason(Settings()) is None
 
 
@@ -23,7 +24,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         plugin.importlib.util, "find_spec", lambda name: None if name == "onnxruntime" else name
     )
-    assert "onnxruntime" in plugin.unavailable_reason(Settings())
+    assert "onnxruntime" in plugin.hibari_missing(Settings())
 
 
 def test_threads_are_the_number_of_segments_made_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.hibari import plugin, utterance
+from tests.support.hibari import english_engine, stream_at, utterance
 from tests.support.watched_gate import TIMEOUT, WatchedGate
 from voxcpm_openai import DeadlineGate, Unavailable
-from voxcpm_openai.embedded.phonemes import Phonemizer
+from voxcpm_openai.embedded import hibari as synthesizer
 
 
 @pytest.mark.parametrize("tempo", [0.5, 1.0, 4.0])
@@ -25,7 +25,7 @@ def test_the_deadline_is_the_arrival_and_then_the_end_of_the_playout(
     gate = WatchedGate(1)
     before = time.monotonic()
     spoken = dataclasses.replace(utterance("One.", "Two.", "Three."), tempo=tempo)
-    stream = plugin.HibariStream(hibari, Phonemizer(hibari), gate, spoken)
+    stream = stream_at(gate, hibari, spoken)
     after = time.monotonic()
     playout = {0: 0.0, 1: 0.0, 2: 0.0}
     for chunk in stream:
@@ -40,7 +40,7 @@ def test_the_deadline_is_the_arrival_and_then_the_end_of_the_playout(
 def test_close_wakes_a_next_that_waits_at_the_gate(hibari: Any, pool: ThreadPoolExecutor) -> None:
     gate = WatchedGate(1)
     busy = gate.busy()
-    stream = plugin.HibariStream(hibari, Phonemizer(hibari), gate, utterance("Hello."))
+    stream = stream_at(gate, hibari, utterance("Hello."))
     chunk = pool.submit(next, stream, "the end")
     assert gate.tickets[-1].wake.awaited.wait(TIMEOUT)
     stream.close()
@@ -63,14 +63,14 @@ def test_a_segment_that_is_synthesized_while_the_stream_is_closed_is_dropped(
     hibari: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = WatchedGate(1)
-    stream = plugin.HibariStream(hibari, Phonemizer(hibari), gate, utterance("Hello."))
-    real_trim = plugin.trim
+    stream = stream_at(gate, hibari, utterance("Hello."))
+    real_trim = synthesizer.trim
 
     def closing(samples: Any) -> Any:
         stream.close()
         return real_trim(samples)
 
-    monkeypatch.setattr(plugin, "trim", closing)
+    monkeypatch.setattr(synthesizer, "trim", closing)
     assert next(stream, None) is None
     assert gate.counts().running == 0
 
@@ -82,16 +82,16 @@ def test_an_error_during_synthesis_releases_the_place(
         raise MemoryError
 
     gate = WatchedGate(1)
-    monkeypatch.setattr(plugin, "trim", failing)
+    monkeypatch.setattr(synthesizer, "trim", failing)
     with pytest.raises(MemoryError):
-        next(plugin.HibariStream(hibari, Phonemizer(hibari), gate, utterance("Hello.")))
+        next(stream_at(gate, hibari, utterance("Hello.")))
     assert gate.counts() == (0, 0, 0)
 
 
 def test_stop_ends_waiting_and_running_streams_with_unavailable(
     hibari: Any, pool: ThreadPoolExecutor
 ) -> None:
-    engine = plugin.HibariEngine(hibari, 1)
+    engine = english_engine(hibari, 1)
     running = engine.synthesize(utterance("Good morning to all of you."))
     next(running)
     closed = engine.synthesize(utterance("Hello."))
@@ -105,9 +105,7 @@ def test_stop_ends_waiting_and_running_streams_with_unavailable(
 
     gate = WatchedGate(1)
     gate.busy()
-    waiting = pool.submit(
-        next, plugin.HibariStream(hibari, Phonemizer(hibari), gate, utterance("Hello."))
-    )
+    waiting = pool.submit(next, stream_at(gate, hibari, utterance("Hello.")))
     assert gate.tickets[-1].wake.awaited.wait(TIMEOUT)
     gate.close()
     with pytest.raises(Unavailable, match="stopped"):
@@ -119,7 +117,7 @@ def test_an_abandoned_stream_can_be_collected_while_the_gate_is_locked(hibari: A
     gate = DeadlineGate(1)
 
     def abandon_and_collect() -> None:
-        stream = plugin.HibariStream(hibari, Phonemizer(hibari), gate, utterance("One.", "Two."))
+        stream = stream_at(gate, hibari, utterance("One.", "Two."))
         next(stream)
         stream.itself = stream  # only the collector can free it
         del stream

@@ -25,7 +25,7 @@ Speech = dict[str, list[Samples]]
 @pytest.fixture(scope="module")
 def speech() -> Speech:
     """The ten sentences in every voice."""
-    engine = load_plugin("hibari_engine").start(Settings(threads=1))
+    engine = load_plugin("embedded_engine").start(Settings(threads=1))
     return {
         name: [say(engine, VOICES[name], text, seed) for seed, text in enumerate(SENTENCES)]
         for name in NAMES

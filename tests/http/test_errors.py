@@ -136,7 +136,7 @@ def test_an_unknown_model_is_a_404_everywhere(client: FlaskClient, method: str) 
 def test_a_model_of_another_engine_is_a_404_that_says_how_to_get_it(client: FlaskClient) -> None:
     error = error_of(client.post(SPEECH, json={**GOOD, "model": "hibari"}))
     assert error["message"] is not None
-    assert "VOXCPM_ENGINE=hibari" in error["message"]
+    assert "VOXCPM_ENGINE=embedded" in error["message"]
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])

@@ -35,7 +35,7 @@ def test_the_wheel_puts_nothing_but_the_package_into_site_packages(wheel: Path) 
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"voxcpm_openai"}
-    assert "voxcpm_openai/_stock/plugins/hibari_engine.py" in names
+    assert "voxcpm_openai/_stock/plugins/embedded_engine.py" in names
     assert "voxcpm_openai/_stock/voices/alloy.toml" in names
     assert "voxcpm_openai/py.typed" in names
 
@@ -94,7 +94,7 @@ def test_the_wheel_serves_and_speaks_in_an_empty_folder(binaries: Path, tmp_path
             if " ready at http" in line:
                 break
         try:
-            assert "engine hibari" in lines[-1], "".join(lines)
+            assert "engine embedded" in lines[-1], "".join(lines)
             request = urllib.request.Request(
                 f"http://127.0.0.1:{port}/v1/audio/speech",
                 b'{"model": "tts-1", "input": "Hello from the wheel.", "voice": "cedar"}',

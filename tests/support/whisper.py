@@ -21,7 +21,7 @@ SHA256 = "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"
 
 
 class Whisper:
-    """Transcribes English.  Not thread-safe."""
+    """Transcribes English and Mandarin.  Not thread-safe."""
 
     def __init__(self, folder: Path) -> None:
         """``folder``: an empty folder for the joined model, 145 MB."""
@@ -47,11 +47,17 @@ class Whisper:
         vocabulary = self._model.hf_tokenizer.get_vocab().items()
         return [n for token, n in vocabulary if re.search(r"[\d%$€£+=&@#°]", token)]
 
-    def words(self, samples: npt.NDArray[np.float32], rate: int) -> str:
-        """Return the words in mono samples of shape (n,) at ``rate`` Hz."""
+    def words(
+        self, samples: npt.NDArray[np.float32], rate: int, language: str = "en", prompt: str = ""
+    ) -> str:
+        """Return the words in mono samples of shape (n,) at ``rate`` Hz.
+
+        ``prompt``: words in the style that is wanted, such as simplified characters.
+        """
         segments, _ = self._model.transcribe(
             soxr.resample(samples, rate, RATE),
-            language="en",
+            language=language,
+            initial_prompt=prompt or None,
             beam_size=5,
             condition_on_previous_text=False,
             suppress_tokens=[-1, *self._written_forms],

@@ -37,6 +37,16 @@ def test_the_text_benchmark_measures_the_cost_by_length_and_the_first_byte(tmp_p
     assert "package_first" in printed
 
 
+def test_the_mandarin_benchmark_measures_listeners_and_english_beside_them(tmp_path: Path) -> None:
+    pytest.importorskip("misaki")
+    options = ("--repeats", "1", "--requests", "2")
+    rows, printed = rows_of(tmp_path, "benchmarks/mandarin.py", *options)
+    assert [row["listeners"] for row in rows[:4]] == [1, 1, 2, 3]
+    assert all(row["first_ms"] > 0 and row["refused"] < row["listeners"] for row in rows[:4])
+    assert [row["chinese"] for row in rows[4:]] == [False, True]
+    assert "first_p99_ms" in printed
+
+
 def test_the_loop_benchmark_measures_three_scenes(tmp_path: Path) -> None:
     options = ("--streams", "1,3", "--iterations", "20")
     rows, printed = rows_of(tmp_path, "benchmarks/loop.py", *options)

@@ -104,7 +104,13 @@ def test_voices_lists_the_stock_voices() -> None:
 
 def test_models_lists_each_id_with_its_engine() -> None:
     lines = run("models").stdout.decode().splitlines()
-    assert {line.split()[0] for line in lines} >= {"tts-1", "tts-1-hd", "gpt-4o-mini-tts", "hibari"}
+    assert {line.split()[0] for line in lines} >= {
+        "tts-1",
+        "tts-1-hd",
+        "gpt-4o-mini-tts",
+        "embedded",
+        "hibari",
+    }
     assert "inference_steps=5" in next(line for line in lines if line.startswith("tts-1 "))
 
 
@@ -116,10 +122,10 @@ def test_check_shows_each_setting_and_its_origin() -> None:
     assert "2 keys  [VOXCPM_API_KEYS]" in text
     assert "secret" not in text
     assert "127.0.0.1  [default]" in text
-    assert "plugin hibari_engine (stock)" in text
-    assert "engine hibari: can run here" in text
+    assert "plugin embedded_engine (stock)" in text
+    assert "engine embedded: can run here" in text
     # Either the packages or the weights are missing.
-    assert re.search(r"chosen: engine hibari \(voxcpm: .*(pip install|no such folder)", text)
+    assert re.search(r"chosen: engine embedded \(voxcpm: .*(pip install|no such folder)", text)
     assert text.endswith("the server can start\n")
 
 
@@ -160,8 +166,8 @@ def test_check_shows_everything_although_settings_of_plugins_are_wrong(tmp_path:
     text = output_of(result)
     assert result.returncode == 1
     assert "(wrong)  [VOXCPM_DTYPE]" in text
-    assert "engine hibari: can run here" in text
-    assert "chosen: engine hibari" in text
+    assert "engine embedded: can run here" in text
+    assert "chosen: engine embedded" in text
     for problem in ("VOXCPM_PORT", "VOXCPM_DTYPE", "prot = 1", "transcriber.modell", "nobody"):
         assert len(re.findall(rf"^wrong: .*{problem}", text, re.MULTILINE)) == 1, problem
 

@@ -45,8 +45,8 @@ def test_the_beep_engine_of_the_docs_fulfils_the_contract() -> None:
 
 
 def test_the_embedded_engine_fulfils_the_contract() -> None:
-    engine = load_plugin("hibari_engine").start(Settings(threads=2))
-    engine.name = "hibari"
+    engine = load_plugin("embedded_engine").start(Settings(threads=2))
+    engine.name = "embedded"
     check_engine(engine, voice=Voice("plain", "Plain", options={"hibari": {}}))
 
 

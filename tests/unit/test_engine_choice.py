@@ -68,10 +68,10 @@ def test_a_plugin_whose_availability_check_fails_is_named() -> None:
 def test_a_disabled_plugin_is_not_loaded_and_an_unknown_one_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    settings = Settings(disabled_plugins=("hibari_engine", "no_such_plugin"))
+    settings = Settings(disabled_plugins=("embedded_engine", "no_such_plugin"))
     with caplog.at_level(logging.WARNING):
         loaded = load_registry(settings)
-    assert "hibari" not in loaded.engines
-    assert "hibari_engine" not in {plugin.name for plugin in loaded.plugins}
+    assert "embedded" not in loaded.engines
+    assert "embedded_engine" not in {plugin.name for plugin in loaded.plugins}
     (record,) = caplog.records
     assert "'no_such_plugin'" in record.getMessage()

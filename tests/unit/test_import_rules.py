@@ -37,7 +37,10 @@ ALLOWED_PLACES = {
         f"{NAME}/voices/intake/",
     ),
     "faster_whisper": ("plugins/whisper_transcriber.py",),
-    "hibari": ("plugins/hibari_engine.py", f"{NAME}/embedded/"),
+    "hibari": ("plugins/embedded_engine.py", f"{NAME}/embedded/"),
+    "misaki": (f"{NAME}/embedded/mandarin.py",),
+    "jieba": (f"{NAME}/embedded/",),
+    "pypinyin": (f"{NAME}/embedded/mandarin.py",),
     "pluggy": (f"{NAME}/hookspecs.py", f"{NAME}/plugin_loader.py", f"{NAME}/registry.py"),
     "normt2s": (f"{NAME}/english/",),
     "gunicorn": (f"{NAME}/web/worker.py", f"{NAME}/cli/server.py"),
@@ -60,6 +63,7 @@ ALLOWED_PARTS = {
     "checked_stream": {"contract_checks", "contracts", "errors"},
     "audio": {"contracts", "errors"},
     "english": set(),
+    "chinese": {"english"},
     "text": {"contracts", "settings"},
     "plugin_loader": {"errors", "hookspecs", "settings"},
     "gate": {"errors"},
@@ -82,7 +86,7 @@ ALLOWED_PARTS = {
     | {"text", "lexicons", "lifecycle", "limits", "registry", "resolve", "voices"},
     "load_client": set(),
     "load_test": {"audio", "errors", "load_client", "playout"},
-    "embedded": {"audio", "contracts", "errors"},
+    "embedded": {"audio", "contracts", "english", "errors", "gate", "playout"},
     "runtime": {"audio", "contracts", "errors", "playout", "setting_types", "settings"},
     "web": CORE | {"__init__"},
     "app": {"context", "settings", "web"},
@@ -122,13 +126,16 @@ RUNTIME_USERS = {
 
 # Plugin -> the part of the package that it makes available.
 OWN_PARTS = {
-    "plugins/hibari_engine.py": f"{NAME}.embedded",
+    "plugins/embedded_engine.py": f"{NAME}.embedded",
+    "plugins/kokoro_voices.py": f"{NAME}.embedded",
+    "plugins/chinese_normalizer.py": f"{NAME}.chinese",
     "plugins/english_normalizer.py": f"{NAME}.english",
 }
 
 MIN_LINES, MAX_LINES = 25, 330
 SMALL_FILES = {
     "plugins/openai_presets.py": "a plugin is a file",
+    "plugins/chinese_normalizer.py": "a plugin is a file",
     "plugins/english_normalizer.py": "a plugin is a file",
     f"{NAME}/__main__.py": "python -m",
     f"{NAME}/web/cors.py": "one blueprint or extension per file",
@@ -262,6 +269,18 @@ def test_the_server_imports_nothing_of_the_test_kit() -> None:
         and not shown(path).startswith(f"{NAME}/testing/")
     ]
     assert importers == []
+
+
+def test_chinese_uses_of_english_only_what_a_rule_is() -> None:
+    used = {name for path in sources(f"{NAME}/chinese") for name in modules_imported(path)}
+    assert {name for name in used if ".english" in name} == {f"{NAME}.english.rule"}
+
+
+def test_words_in_chinese_need_no_package() -> None:
+    packages = ("misaki", "jieba", "pypinyin", "cn2an", "normt2s")
+    blocked = "".join(f"sys.modules[{name!r}] = None\n" for name in packages)
+    script = f"import sys\n{blocked}from {NAME}.chinese.words import to_words\nto_words('3')\n"
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
 
 
 def test_importing_the_package_starts_no_thread_and_loads_nothing_heavy() -> None:

@@ -86,7 +86,7 @@ def test_a_voice_from_the_voices_folder_is_intelligible(folders: FlaskClient) ->
     sound = np.frombuffer(pcm, "<i2").astype(np.float32) / 32768
     assert error_rate(sound, 24_000) <= WELL_UNDERSTOOD
     listed = folders.get("/v1/voices/wren").get_json()
-    assert (listed["name"], listed["engines"]) == ("Wren", ["hibari"])
+    assert (listed["name"], listed["engines"]) == ("Wren", ["embedded", "hibari"])
 
 
 def test_a_voice_that_is_only_a_clip_needs_an_engine_that_clones(folders: FlaskClient) -> None:

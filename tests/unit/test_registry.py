@@ -44,12 +44,14 @@ def test_the_stock_plugins_offer_voices_models_formats_and_an_engine() -> None:
         "tts-1-hd",
         "gpt-4o-mini-tts",
         "gpt-4o-mini-tts-2025-12-15",
+        "embedded",
         "hibari",
+        "kokoro",
         "voxcpm",
     } == set(registry.presets)
     assert list(registry.formats) == ["mp3", "opus", "aac", "flac", "wav", "pcm"]
     assert list(registry.transcribers) == ["whisper"]
-    assert list(registry.engines) == ["hibari", "upstream", "voxcpm"]
+    assert list(registry.engines) == ["embedded", "kokoro", "upstream", "voxcpm"]
     assert {plugin.origin for plugin in registry.plugins} == {"stock"}
 
 
@@ -237,8 +239,8 @@ def test_auto_skips_engines_that_cannot_run_and_gives_their_reasons() -> None:
 def test_the_stock_engines_have_the_priorities_that_auto_needs() -> None:
     engines = load_registry(Settings()).engines.values()
     by_priority = sorted(engines, key=lambda engine: engine.priority)
-    assert [engine.name for engine in by_priority] == ["upstream", "hibari", "voxcpm"]
-    assert by_priority[0].priority < 0 < by_priority[1].priority
+    assert [engine.name for engine in by_priority] == ["upstream", "kokoro", "embedded", "voxcpm"]
+    assert by_priority[0].priority < 0 < by_priority[2].priority
 
 
 def test_an_engine_that_is_selected_by_name_must_be_able_to_run() -> None:

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.stock import load_plugin
 from voxcpm_openai import InvalidRequest, Settings
 from voxcpm_openai.context import AppContext
+from voxcpm_openai.embedded.engine import capabilities
 from voxcpm_openai.principal import OPERATOR
 from voxcpm_openai.resolve import SpeechRequest
 from voxcpm_openai.settings import load_settings
@@ -21,7 +21,7 @@ from voxcpm_openai.settings import load_settings
 CONTEXT = AppContext.open(load_settings({"VOXCPM_ENGINE": "hibari"}))
 RESOLVER = CONTEXT.resolver_for("hibari")
 VOICE = CONTEXT.voices.get("alloy", OPERATOR)
-CAN = load_plugin("hibari_engine").HibariEngine.capabilities
+CAN = capabilities(("en",))
 WORDS = re.compile(r"[^\W\d_](?:[^\W\d_]|[\u0300-\u036f])*|[ \u00a0'.,;:!?…—-]")
 """What words are made of: letters, marks of pauses, apostrophes and hyphens."""
 SAMPLE = random.Random(7)

@@ -45,7 +45,7 @@ def text(
             "'language' must be a language code such as 'en' or 'en-US'.", param="language"
         )
     ctx = AppContext.open(load_settings())
-    spec = ctx.registry.engines.get(engine or ctx.engine.name)
+    spec = ctx.registry.engine(engine or ctx.engine.name)
     if spec is None:
         known = ", ".join(ctx.registry.engines)
         raise SettingsError(f"There is no engine {engine!r}; there are {known}.")

@@ -51,7 +51,7 @@ class Bases:
         """
         from hibari.voices import VOICES
 
-        options = voice.options[NAME]
+        options = voice.options.get(NAME, {})
         base = options.get(BASE)
         if base is not None and base not in VOICES:
             raise InvalidRequest(

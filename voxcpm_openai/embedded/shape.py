@@ -68,7 +68,7 @@ class Shape:
 def shape_of(voice: Voice) -> Shape:
     """Return the shape in ``voice.options["hibari"]``.  Raises InvalidRequest; see ``LIMITS``."""
     values: dict[str, float] = {}
-    for key, value in voice.options[NAME].items():
+    for key, value in voice.options.get(NAME, {}).items():
         if key == BASE:
             continue
         where = f"Voice {voice.id!r}: options.{NAME}.{key}"

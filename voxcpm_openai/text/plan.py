@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 
 from voxcpm_openai.contracts import Segment
 from voxcpm_openai.text.language import language_of
 from voxcpm_openai.text.marks import Marks
 from voxcpm_openai.text.normalizers import Normalizers, Words
+from voxcpm_openai.text.runs import runs
 from voxcpm_openai.text.segments import SpokenSegments, for_engine, written
 from voxcpm_openai.text.split import lead, split
 
@@ -41,6 +42,19 @@ class TextPlan:
         return {"language": self.language, **lead, "segments": shown}
 
 
+def _in_languages(
+    pieces: Iterable[Segment], marks: Marks, language: str, *, fixed: bool, mixed: bool
+) -> Iterator[Segment]:
+    """Yield segments with their languages."""
+    for piece in pieces:
+        if fixed:
+            yield replace(piece, language=language)
+        elif mixed:
+            yield from runs(piece, language)
+        else:
+            yield replace(piece, language=language_of(marks.plain(piece.text), language))
+
+
 def _shown(text: Segment, said: Segment, words: bool) -> dict[str, object]:
     shown: dict[str, object] = {"text": text.text}
     if words:
@@ -61,20 +75,22 @@ def plan(
     fixed: bool,
     normalizers: Normalizers | None,
     phonemes: bool,
+    mixed: bool = False,
 ) -> TextPlan:
     """Cut a cleaned text into segments and plan what is said.
 
     ``language``: that of the request if ``fixed``, else what is assumed of Latin letters.
     ``normalizers``: make words, or None to keep the text as it is written.  ``phonemes``: the
-    engine takes pronunciations.
+    engine takes pronunciations.  ``mixed``: a segment is cut where Chinese and Latin script meet.
     """
     pieces = split(text, marks)
+    if normalizers is not None:
+        pieces = tuple(_in_languages(pieces, marks, language, fixed=fixed, mixed=mixed))
 
     def words(segment: Segment) -> Words | None:
         if normalizers is None:
             return None
-        plain = marks.plain(segment.text)
-        return normalizers.get(language if fixed else language_of(plain, language))
+        return normalizers.get(segment.language)
 
     def make(segment: Segment) -> Segment:
         return for_engine(segment, marks, words(segment), phonemes=phonemes)

@@ -7,7 +7,7 @@ the speaker from, and whether a preview is the clip or is synthesized.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from voxcpm_openai.contracts import Capabilities, Voice
 from voxcpm_openai.errors import CannotClone, InvalidRequest, UnknownVoice
@@ -21,8 +21,14 @@ class VoiceLibrary:
     A voice that the principal cannot view is treated as one that does not exist.
     """
 
-    def __init__(self, voices: Mapping[str, Voice], store: VoiceStore) -> None:
-        """``voices``: those of the plugins, by id."""
+    def __init__(
+        self,
+        voices: Mapping[str, Voice],
+        store: VoiceStore,
+        find: Callable[[str], Voice | None] = lambda _id: None,
+    ) -> None:
+        """``voices``: those of the plugins, by id; ``find``: returns a voice for other ids."""
+        self._find = find
         self._voices = voices
         self._store = store
 
@@ -38,7 +44,7 @@ class VoiceLibrary:
 
     def get(self, id_: str, principal: Principal = ANONYMOUS) -> Voice:
         """Return a voice.  Raises UnknownVoice, which names the existing ones."""
-        voice = self._voices.get(id_) or self._store.find(id_, principal)
+        voice = self._voices.get(id_) or self._store.find(id_, principal) or self._find(id_)
         if voice is None or not principal.can_view(voice.owner):
             raise UnknownVoice(
                 f"The voice '{id_}' does not exist. There are: {', '.join(self.ids(principal))}."
