@@ -43,7 +43,7 @@ class Listener:
         self._ctx = ctx
         self._engine = engine
 
-    def hear(self, text: str) -> tuple[float, float] | None:
+    def play(self, text: str) -> tuple[float, float] | None:
         """Return the seconds until the first chunk and the longest gap; None if refused."""
         begun = time.perf_counter()
         request = SpeechRequest(model="embedded", input=text, voice="alloy")
@@ -75,7 +75,7 @@ def together(listener: Listener, repeats: int) -> Iterator[Row]:
     """Yield a row for each number of clients."""
     for count in (1, *(number for number in (1, 2, 3) for _ in range(repeats))):
         with ThreadPoolExecutor(count) as pool:
-            heard = list(pool.map(listener.hear, [CHINESE] * count))
+            heard = list(pool.map(listener.play, [CHINESE] * count))
         served = [one for one in heard if one is not None]
         yield {
             "listeners": count,
@@ -92,7 +92,7 @@ def beside(listener: Listener, requests: int) -> Iterator[Row]:
 
         def listen(done: threading.Event = done) -> None:
             while not done.is_set():
-                listener.hear(CHINESE)
+                listener.play(CHINESE)
 
         thread = threading.Thread(target=listen, daemon=True)
         if chinese:
