@@ -8,6 +8,13 @@ from voxcpm_openai.english.rule import RuleGroup, rule
 
 _SMILEY = r"(?:[:;]['’]?-?[)(DP|*\]\[]+|=[)(DP]+|[:;]-/|[xX]D+|</3)"
 
+
+def _smiley(match: re.Match[str]) -> str:
+    """Return nothing, or the smiley if the text has nothing else that can be said."""
+    rest = re.sub(_SMILEY, "", match.string)
+    return "" if any(map(str.isalnum, rest)) else match[0]
+
+
 CHAT = RuleGroup(
     re.compile(
         r"[:;=]['’]?-?[)(DP|*/\]\[]|[xX]D|<[3/]| [>›] |[-−][a-z]\b|[a-z] [-–] [a-z]\b|y/?o\b"
@@ -16,7 +23,8 @@ CHAT = RuleGroup(
     (
         rule(
             rf"(?:^|(?<=\s)){_SMILEY}(?=\s|$|[.,!?])",
-            "",
+            _smiley,
+            (":P", "P"),
             ("Great :) See you ;-)", "Great See you"),
             ("LOL xD", "L\u00a0O\u00a0L"),
             ("Nice! :D", "Nice!"),
