@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from hypothesis import settings as hypothesis_settings
 
 from tests.support import TONE_PLUGINS
 from tests.support.live_server import Server
@@ -18,6 +19,10 @@ from tests.support.uploads import KEYS
 from voxcpm_openai.app import create_app
 from voxcpm_openai.settings import Settings
 from voxcpm_openai.web.app_context import context_of
+
+# The same examples in each run: a change must not fail by chance.
+hypothesis_settings.register_profile("fixed", derandomize=True)
+hypothesis_settings.load_profile("fixed")
 
 TONE = Settings(engine="tone", plugins_dir=TONE_PLUGINS)
 
