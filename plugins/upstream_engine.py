@@ -250,7 +250,7 @@ class UpstreamEngine(Engine):
             self._synthesize(stream)
         except RequestError as error:
             stream.put(error)
-        except Exception as error:
+        except Exception as error:  # the package may fail in any way; the next request is served
             logger.exception("the voxcpm package failed at a text")
             if "CUDA error" in str(error):  # every later call fails too
                 self._close("failed")

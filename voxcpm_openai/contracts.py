@@ -113,8 +113,7 @@ class Segment:
     ``text`` is what the engine speaks: words if ``Capabilities.spoken_text``, else the text as a
     person would write it.  ``pronunciations`` of parts of it are given only to engines with
     ``Capabilities.phonemes``.  The server speeds up the audio of a segment by the factor ``rate``
-    (``<prosody rate>``).  ``language`` is the ISO 639-1 code of its words, or empty where the text
-    is not made into words.
+    (``<prosody rate>``).  ``language``: the ISO 639-1 code of its words, else empty.
     """
 
     text: str
@@ -130,9 +129,9 @@ class Utterance:
 
     ``speed`` lies within ``Capabilities.native_speed``; ``options`` holds only fields that
     ``Capabilities.params`` names; ``seed`` and ``instructions`` are None unless it names them.
-    ``tempo`` is the factor by which the server speeds up the engine's audio: the listener plays
-    ``tempo`` seconds of it in a second (see ``PlayoutClock``).  The text of a later segment may be
-    turned into words when it is first read, so read each segment when it is its turn.
+    ``tempo`` is the factor by which the server speeds up the engine's audio (see ``PlayoutClock``).
+    Read each segment when it is its turn: a later one may be turned into words when it is first
+    read.  ``languages`` are those of all segments, known beforehand.
     """
 
     segments: Sequence[Segment]
@@ -142,6 +141,7 @@ class Utterance:
     seed: int | None = None
     instructions: str | None = None
     tempo: float = 1.0
+    languages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

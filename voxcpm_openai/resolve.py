@@ -113,6 +113,7 @@ class Resolver:
             seed=request.seed if "seed" in can.params else None,
             instructions=request.instructions if "instructions" in can.params else None,
             tempo=tempo * said.fastest,
+            languages=said.languages,
         )
         rates = tuple(segment.rate for segment in said.written)
         output = OutputSpec(

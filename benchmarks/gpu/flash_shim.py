@@ -115,7 +115,7 @@ def agrees(candidate: TorchPlain, device: torch.device) -> bool:
     """Return whether the results are those of ``TorchPlain``, for the shapes of both models."""
     try:
         return all(_same(candidate, device, head) for head in (64, 128))
-    except (RuntimeError, TypeError, NotImplementedError) as error:
+    except (RuntimeError, TypeError) as error:  # shapes that the kernel does not take
         print(f"{candidate.name}: {error}", file=sys.stderr)
         return False
 

@@ -36,7 +36,7 @@ def test_a_second_caller_waits_for_the_first_to_load() -> None:
         assert go_on.wait(10)
         return FakeNetwork()
 
-    kokoro = Kokoro(loader=load)  # type: ignore[arg-type]
+    kokoro = Kokoro(loader=load)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(kokoro.render, "ni↓", VOICE)
         assert loading.wait(10)
@@ -56,7 +56,7 @@ def test_a_load_that_fails_is_tried_again() -> None:
             raise outcome
         return outcome
 
-    kokoro = Kokoro(loader=load)  # type: ignore[arg-type]
+    kokoro = Kokoro(loader=load)
     with pytest.raises(EngineFailed, match="broken"):
         kokoro.render("ni↓", VOICE)
     assert len(kokoro.render("ni↓", VOICE))
@@ -89,7 +89,7 @@ def test_it_never_unloads_without_a_time() -> None:
 
 
 def test_a_real_timer_unloads() -> None:
-    kokoro = Kokoro(idle=0.01, loader=lambda *_: FakeNetwork())  # type: ignore[arg-type, return-value]
+    kokoro = Kokoro(idle=0.01, loader=lambda *_: FakeNetwork())
     kokoro.load()
     timer = kokoro._timer
     assert isinstance(timer, threading.Timer)

@@ -22,12 +22,10 @@ from voxcpm_openai import TranscriberSpec, hookimpl, plugin_settings, setting
 class CloudSettings:
     key: str = setting("none", "The key of the service.")
 
-def start(settings):
-    raise NotImplementedError
-
 @hookimpl
 def register_transcribers():
-    return [TranscriberSpec("cloud", start, lambda settings: "no", settings=CloudSettings)]
+    never = lambda settings: "no"
+    return [TranscriberSpec("cloud", dict, never, settings=CloudSettings)]
 """
 
 

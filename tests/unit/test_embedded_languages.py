@@ -55,7 +55,7 @@ class Saying:
         self.level = level
         self.gate = DeadlineGate(1)
         self.segments: list[str] = []
-        self.closed = 0
+        self.opened = self.closed = 0
         self.full = False
 
     def close(self) -> None:
@@ -64,6 +64,7 @@ class Saying:
     def speaker(self, voice: Voice) -> Said:
         if self.full:
             raise Overloaded("full", retry_after=5)
+        self.opened += 1
         return Said(self)
 
 
@@ -128,6 +129,22 @@ def test_a_full_synthesizer_refuses_a_stream_before_its_first_sound(makers: Any)
     assert levels(engine, voice("hibari"), EN) == [(0, HIBARI)]
 
 
+def test_a_text_that_turns_chinese_later_is_refused_before_its_first_sound(makers: Any) -> None:
+    _, kokoro, engine = makers
+    kokoro.full = True
+    mixed = Utterance((EN, ZH), voice("hibari", "kokoro"), languages=("en", "zh"))
+    with pytest.raises(Overloaded):
+        engine.synthesize(mixed)
+    assert engine.status().streams == 0
+
+
+def test_a_speaker_of_two_languages_is_one_stream(makers: Any) -> None:
+    _, kokoro, engine = makers
+    mixed = Utterance((EN, ZH), voice("kokoro"), languages=("en", "zh"))
+    assert len(list(engine.synthesize(mixed))) == 2
+    assert kokoro.opened == 1
+
+
 def test_a_text_without_a_sound_is_refused(makers: Any) -> None:
     *_, engine = makers
     with pytest.raises(InvalidRequest, match="words, numbers and punctuation in en, zh"):
@@ -174,8 +191,6 @@ def test_a_mixed_text_is_cut_at_the_change_of_script(
     spec = ctx.registry.engine("embedded")
     assert spec is not None
     assert spec.capabilities is not None
-    if "zh" not in spec.capabilities.languages:
-        pytest.skip("the packages of the extra mandarin are not installed")
     request = SpeechRequest(model="embedded", input=text)
     alloy = ctx.voices.get("alloy", OPERATOR)
     said = ctx.resolver.plan_text(request, alloy, spec.capabilities, OPERATOR)

@@ -27,7 +27,7 @@ class Raw:
 def samples(*texts: str, **changes: object) -> Samples:
     raw = AudioFormat("raw", "audio/x", lambda rate: Raw(), lambda rate, asked: rate)
     utterance = Utterance(tuple(map(Segment, texts)), Voice("sine", "Sine"))
-    output = OutputSpec(raw, RATE, **changes)  # type: ignore[arg-type]
+    output = OutputSpec(raw, RATE, **changes)
     speech = Speech(ToneEngine(), utterance, output, WatchedGate(1))
     return np.frombuffer(b"".join(speech), np.float32)
 

@@ -45,7 +45,7 @@ def assert_segments(text: str, marks: Marks | None, limit: int = 240) -> None:
 @given(PIECES, st.integers(20, 60))
 def test_split_loses_only_space_and_marks(pieces: list[object], limit: int) -> None:
     marks = Marks()
-    text = "".join(p if isinstance(p, str) else marks.add(p) for p in pieces)  # type: ignore[arg-type]
+    text = "".join(p if isinstance(p, str) else marks.add(p) for p in pieces)
     assert_segments(text, marks, limit)
 
 

@@ -63,9 +63,9 @@ class EmbeddedStream:
         self._made = 0  # samples
         self._closed = False
         self._clock = PlayoutClock(time.monotonic(), utterance.tempo)
-        self._speakers: dict[str, Speaker] = {}
+        self._speakers: dict[Synthesizer, Speaker] = {}
         self._tickets: dict[DeadlineGate, Ticket] = {}
-        self._speaker(utterance.segments[0])  # a wrong voice is an error now
+        self._open_speakers()
         self._chunks = self._synthesize()
 
     @property
@@ -95,19 +95,29 @@ class EmbeddedStream:
         for speaker in list(self._speakers.values()):
             speaker.close()
 
-    def _speaker(self, segment: Segment) -> Speaker:
-        """Return what speaks a segment, in the language of the segment."""
-        language = segment.language if segment.language in self._makers else self._default
-        if language not in self._speakers:
-            voice = self._utterance.voice
-            makers = self._makers[language]
-            # A voice that only one of them has settings for is spoken by that one.
-            maker = next((maker for maker in makers if maker.options in voice.options), makers[0])
-            speaker = maker.speaker(voice)
-            self._speakers[language] = speaker
+    def _open_speakers(self) -> None:
+        """Open the speakers of all segments: a stream is refused before its first sound or never.
+
+        Raises InvalidRequest for a wrong voice, and Overloaded.
+        """
+        try:
+            for language in self._utterance.languages or (self._utterance.segments[0].language,):
+                self._speaker(language)
+        except BaseException:
+            self._free()
+            raise
+
+    def _speaker(self, language: str) -> Speaker:
+        """Return what speaks a language; one speaker may speak several."""
+        makers = self._makers.get(language, self._makers[self._default])
+        voice = self._utterance.voice
+        # A voice that only one of them has settings for is spoken by that one.
+        maker = next((maker for maker in makers if maker.options in voice.options), makers[0])
+        if maker not in self._speakers:
+            self._speakers[maker] = speaker = maker.speaker(voice)
             if speaker.gate not in self._tickets:
                 self._tickets[speaker.gate] = speaker.gate.register()
-        return self._speakers[language]
+        return self._speakers[maker]
 
     def _synthesize(self) -> Iterator[Chunk]:
         lead = np.zeros(0, np.float32)  # pauses before the first word
@@ -142,7 +152,7 @@ class EmbeddedStream:
         """Yield the audio of a segment piece by piece; the last one ends with its pause."""
         seed = self._utterance.seed
         rng = np.random.default_rng(None if seed is None else (seed, index))
-        speaker = self._speaker(segment)
+        speaker = self._speaker(segment.language)
         pause = np.zeros(round(segment.pause * RATE), np.float32)
         pieces: list[str] | None = None
         done = 0

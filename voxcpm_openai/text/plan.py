@@ -34,6 +34,11 @@ class TextPlan:
         """The highest rate of a segment."""
         return max((segment.rate for segment in self.written), default=1.0)
 
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The languages of the segments, in their order; empty where no words are made."""
+        return tuple(dict.fromkeys(s.language for s in self.written if s.language))
+
     def as_json(self) -> dict[str, object]:
         """Return the plan as JSON values; makes the words of all segments."""
         segments = zip(self.written, self.segments, strict=True)
