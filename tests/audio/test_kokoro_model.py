@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.support import ROOT
-from tests.support.kokoro import HELLO, needs_weights
+from tests.support.kokoro import HELLO
 from voxcpm_openai.embedded.kokoro import model
 from voxcpm_openai.embedded.kokoro.loudness import blocks_of, voiced_level
 from voxcpm_openai.embedded.kokoro.synthesizer import Kokoro
@@ -88,13 +88,11 @@ def test_looking_for_it_imports_nothing_heavy() -> None:
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
 
 
-@needs_weights
 def test_a_folder_of_ones_own(tmp_path: Path) -> None:
     (tmp_path / "mine.onnx").write_bytes(model.packaged())
     assert len(Kokoro(tmp_path).render("ni↓xau↓.", "zf_xiaobei")) > 6_000
 
 
-@needs_weights
 def test_the_same_phonemes_are_the_same_samples(kokoro: Kokoro) -> None:
     first, second = (kokoro.render(HELLO, "zf_xiaobei") for _ in range(2))
     np.testing.assert_array_equal(first, second)
@@ -104,20 +102,17 @@ def test_the_same_phonemes_are_the_same_samples(kokoro: Kokoro) -> None:
     assert levels[:10].max() > 0.02 * levels.max()  # it begins at once
 
 
-@needs_weights
 @pytest.mark.parametrize("voice", ["zm_yunxi", "zf_xiaobei(2)+zf_xiaoxiao"])
 def test_voices_are_equally_loud(kokoro: Kokoro, voice: str) -> None:
     level = voiced_level(kokoro.render(HELLO, voice))
     assert level == pytest.approx(voiced_level(kokoro.render(HELLO, "zf_xiaobei")), abs=3)
 
 
-@needs_weights
 def test_speed_changes_the_duration(kokoro: Kokoro) -> None:
     fast, slow = (len(kokoro.render(HELLO, "zf_xiaobei", speed)) for speed in (1.5, 0.8))
     assert 1.4 < slow / fast < 2.4
 
 
-@needs_weights
 @pytest.mark.parametrize(
     "phonemes", ["a", "ʔ", "ˈˌːa", "m" * 60, "a.a.a.a.", "→a", '"a"', "zzz ❓"]
 )

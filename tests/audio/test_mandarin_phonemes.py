@@ -15,10 +15,6 @@ from voxcpm_openai.embedded import mandarin
 from voxcpm_openai.embedded.mandarin import MandarinPhonemizer
 from voxcpm_openai.embedded.readings import READINGS
 
-needs_packages = pytest.mark.skipif(
-    mandarin.missing() is not None, reason="the packages for Mandarin are not installed"
-)
-
 PINYIN = [
     # Characters of several readings.
     ("他在银行工作。", "ta1 zai4 yin2 hang2 gong1 zuo4"),
@@ -104,13 +100,11 @@ def phonemizer() -> MandarinPhonemizer:
     return MandarinPhonemizer(lambda text: f"<{text}>")
 
 
-@needs_packages
 @pytest.mark.parametrize(("text", "pinyin"), PINYIN)
 def test_pinyin(phonemizer: MandarinPhonemizer, text: str, pinyin: str) -> None:
     assert " ".join(phonemizer.pinyin(to_words(text))) == pinyin
 
 
-@needs_packages
 @pytest.mark.parametrize(("pattern", "pinyin", "texts"), READINGS)
 def test_a_reading_is_that_of_its_texts(
     phonemizer: MandarinPhonemizer, pattern: object, pinyin: str, texts: tuple[str, ...]
@@ -119,7 +113,6 @@ def test_a_reading_is_that_of_its_texts(
     assert all(pinyin in phonemizer.pinyin(text) for text in texts)
 
 
-@needs_packages
 @pytest.mark.parametrize(
     ("text", "phonemes"),
     [
@@ -135,7 +128,6 @@ def test_phonemes(phonemizer: MandarinPhonemizer, text: str, phonemes: str) -> N
     assert phonemizer(text) == phonemes
 
 
-@needs_packages
 @pytest.mark.parametrize("text", ["你好，世界！", "我在银行工作。", "请问去火车站怎么走？"])
 def test_plain_text_has_the_phonemes_of_misaki(phonemizer: MandarinPhonemizer, text: str) -> None:
     logging.getLogger("jieba").setLevel(logging.ERROR)
@@ -143,7 +135,6 @@ def test_plain_text_has_the_phonemes_of_misaki(phonemizer: MandarinPhonemizer, t
     assert phonemizer(text) == zh.ZHG2P()(text)[0]
 
 
-@needs_packages
 @pytest.mark.parametrize(
     ("text", "english"),
     [
@@ -165,14 +156,12 @@ def test_latin_words_are_english(english: str, text: str) -> None:
     assert asked == [english]
 
 
-@needs_packages
 def test_words_are_the_text(phonemizer: MandarinPhonemizer) -> None:
     text = "我在北京大学 学习Python，很好。"
     assert "".join(phonemizer.words(text)) == text
     assert phonemizer.words("我爱北京大学") == ["我", "爱", "北京大学"]
 
 
-@needs_packages
 def test_many_threads_load_once_without_output_or_cache(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,14 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pytest
 
-from voxcpm_openai.embedded.kokoro import model
 from voxcpm_openai.embedded.kokoro.synthesizer import Kokoro
-
-needs_weights = pytest.mark.skipif(
-    model.missing(None) is not None, reason=model.missing(None) or "the weights are here"
-)
 
 HELLO = "ni↓xau↓, ʨʰiŋ↓ wən↘!"
 """Ni hao, qing wen!"""

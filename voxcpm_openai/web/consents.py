@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, jsonify, request
 
-from voxcpm_openai.errors import InvalidRequest
 from voxcpm_openai.voices import validation
 from voxcpm_openai.voices.intake import clip
 from voxcpm_openai.voices.store.data_folder import Consent
@@ -12,6 +11,7 @@ from voxcpm_openai.web.access_log import log_context
 from voxcpm_openai.web.app_context import current_context
 from voxcpm_openai.web.auth import current_principal
 from voxcpm_openai.web.forms import load_form
+from voxcpm_openai.web.pages import page_of
 from voxcpm_openai.web.schemas import ConsentSchema, NameSchema, PageSchema, load, load_json
 
 blueprint = Blueprint("consents", __name__)
@@ -39,20 +39,16 @@ def list_consents() -> Response:
     ctx = current_context()
     page = load(PageSchema(), request.args, strict=ctx.settings.strict)
     consents = ctx.consents.all(current_principal())
-    start = 0
-    if (after := page.get("after")) is not None:
-        ids = [consent.id for consent in consents]
-        if after not in ids:
-            raise InvalidRequest(f"There is no consent '{after}' to list from.", param="after")
-        start = ids.index(after) + 1
-    shown = consents[start : start + page["limit"]]
+    shown, has_more = page_of(
+        consents, page["limit"], page.get("after"), param="after", kind="consent"
+    )
     return jsonify(
         {
             "object": "list",
             "data": [_consent(consent) for consent in shown],
             "first_id": shown[0].id if shown else None,
             "last_id": shown[-1].id if shown else None,
-            "has_more": start + len(shown) < len(consents),
+            "has_more": has_more,
         }
     )
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, jsonify, request
 
-from voxcpm_openai.errors import InvalidRequest
 from voxcpm_openai.text.lexicon import LexiconRule
 from voxcpm_openai.voices import validation
 from voxcpm_openai.voices.store.data_folder import Dictionary
 from voxcpm_openai.web.access_log import log_context
 from voxcpm_openai.web.app_context import current_context
 from voxcpm_openai.web.auth import current_principal
+from voxcpm_openai.web.pages import page_of
 from voxcpm_openai.web.schemas import CursorSchema, DictionarySchema, load, load_json
 
 blueprint = Blueprint("dictionaries", __name__)
@@ -48,14 +48,9 @@ def list_dictionaries() -> Response:
     ctx = current_context()
     page = load(CursorSchema(), request.args, strict=ctx.settings.strict)
     dictionaries = ctx.dictionaries.all(current_principal())
-    start = 0
-    if (cursor := page.get("cursor")) is not None:
-        ids = [dictionary.id for dictionary in dictionaries]
-        if cursor not in ids:
-            raise InvalidRequest(f"There is no dictionary '{cursor}' to list from.", param="cursor")
-        start = ids.index(cursor) + 1
-    shown = dictionaries[start : start + page["page_size"]]
-    has_more = start + len(shown) < len(dictionaries)
+    shown, has_more = page_of(
+        dictionaries, page["page_size"], page.get("cursor"), param="cursor", kind="dictionary"
+    )
     return jsonify(
         {
             "pronunciation_dictionaries": [_metadata(dictionary) for dictionary in shown],
