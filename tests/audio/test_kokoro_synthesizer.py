@@ -10,8 +10,8 @@ import pytest
 
 from tests.support.kokoro import FakeNetwork, Fakes
 from voxcpm_openai.embedded.kokoro import model
-from voxcpm_openai.embedded.kokoro.loudness import trim, voiced_level
-from voxcpm_openai.embedded.kokoro.synthesizer import Kokoro
+from voxcpm_openai.embedded.kokoro.loudness import RATE, trim, voiced_level
+from voxcpm_openai.embedded.kokoro.synthesizer import UNMEASURED, Kokoro
 from voxcpm_openai.embedded.kokoro.vocabulary import LONGEST, ids_of, parts, symbols
 from voxcpm_openai.errors import EngineFailed, InvalidRequest, Unavailable
 
@@ -109,11 +109,12 @@ def test_nothing_is_rendered_after_close() -> None:
         fakes.kokoro.render("ni↓", VOICE)
 
 
-def test_the_speed_is_measured_at_load_and_follows_the_renders() -> None:
-    fakes = Fakes(step=0.1)
-    assert fakes.kokoro.real_time_factor is None
-    assert fakes.kokoro.capacity == 1
+def test_the_speed_follows_the_renders() -> None:
+    fakes = Fakes(step=0.05)
     fakes.kokoro.load()
+    assert fakes.kokoro.real_time_factor is None
+    assert fakes.kokoro.capacity == UNMEASURED
+    fakes.kokoro.render("ni↓", VOICE)
     first = fakes.kokoro.real_time_factor
     assert first is not None
     assert fakes.kokoro.capacity == int(0.85 / first) > 1
@@ -123,6 +124,19 @@ def test_the_speed_is_measured_at_load_and_follows_the_renders() -> None:
     assert slower is not None
     assert slower > first
     assert fakes.kokoro.capacity == 1
+
+
+def test_a_long_render_counts_for_more_than_a_short_one() -> None:
+    fakes = Fakes(step=0.1)
+    fakes.kokoro.render("ni↓", VOICE)
+    fakes.kokoro.render("ni↓xau↓ " * 20, VOICE)
+    long = fakes.kokoro.real_time_factor
+    fakes.kokoro.render("ni↓", VOICE)
+    after = fakes.kokoro.real_time_factor
+    assert long is not None
+    assert after is not None
+    short = 0.1 / (len(fakes.kokoro.render("ni↓", VOICE)) / RATE)
+    assert long < after < (long + short) / 2
 
 
 def test_silence_is_trimmed_to_30_ms() -> None:

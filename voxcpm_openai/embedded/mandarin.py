@@ -69,6 +69,18 @@ def _tools() -> tuple[Any, Any, Any, Any]:
     return tokenizer, pypinyin, PHRASES_DICT, ZHG2P.py2ipa
 
 
+def load() -> None:
+    """Load the packages and dictionaries, which takes a second or two."""
+    with _load:
+        _tools()
+
+
+def words(text: str) -> list[str]:
+    """Return the words and marks of a text, which together are the text."""
+    load()
+    return list(_tools()[0].lcut(text))
+
+
 class MandarinPhonemizer:
     """Turns Mandarin text of words, without digits and signs, into phonemes.
 
@@ -80,14 +92,9 @@ class MandarinPhonemizer:
         """``english``: turns English words into phonemes; gets Latin words and letters."""
         self._english = english
 
-    def load(self) -> None:
-        """Load the packages and dictionaries, which takes a second or two."""
-        with _load:
-            _tools()
-
     def __call__(self, text: str) -> str:
         """Return the phonemes of a text, with spaces between words and marks for pauses."""
-        self.load()
+        load()
         parts = []
         for kind, run in _runs(text):
             if kind == "han":
@@ -104,14 +111,9 @@ class MandarinPhonemizer:
         words = run.upper() if len(run) == 1 else to_words(run)
         return self._english(f"{words}.").rstrip(" .")
 
-    def words(self, text: str) -> list[str]:
-        """Return the words and marks of a text, which together are the text."""
-        self.load()
-        return list(_tools()[0].lcut(text))
-
     def pinyin(self, text: str) -> list[str]:
         """Return the pinyin of the Chinese characters of a text, with the numbers of the tones."""
-        self.load()
+        load()
         runs = (run for kind, run in _runs(text) if kind == "han")
         return [syllable for run in runs for word in self._read(run) for syllable in word]
 

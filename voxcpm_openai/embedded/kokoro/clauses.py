@@ -7,11 +7,11 @@ below 2/3 leaves no gap.
 
 from __future__ import annotations
 
-import logging
 import re
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+
+from voxcpm_openai.embedded import mandarin
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,20 +80,11 @@ def _between_words(text: str, limit: int) -> list[int]:
 def _mandarin_words(text: str, limit: int) -> list[int]:
     """Return the ends of words, read a few characters further than the limit."""
     places, end = [], 0
-    for word in _jieba_cut(text[: limit + 8]):
+    for word in mandarin.words(text[: limit + 8]):
         end += len(word)
         if not (_LATIN_ENDS.search(text[:end]) and _LATIN_STARTS.match(text[end:])):
             places.append(end)
     return [place for place in places if place < len(text[: limit + 8])]  # the last may be cut off
-
-
-def _jieba_cut(text: str) -> Iterator[str]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # jieba's sources have escapes that Python warns of
-        import jieba
-    jieba.setLogLevel(logging.WARNING)
-    words: Iterator[str] = jieba.cut(text)
-    return words
 
 
 _Finder = Callable[[str, int], list[int]]

@@ -21,6 +21,8 @@ NAME = "kokoro"
 """The key of a voice's options."""
 DEFAULTS = {"en": "af_heart", "zh": "zf_xiaoxiao"}
 """The speakers of voices that name none."""
+MEASURED = "wi wɜɹ əwˈA ˈɔl jˈɪɹ lˈɔŋ."
+"""Phonemes for a first estimate of the speed."""
 LIMITS = {"en_speed": (0.5, 2.0), "zh_speed": (0.5, 2.0)}
 RETRY = 5
 """Seconds after which a client may try again when too many speak."""
@@ -79,8 +81,8 @@ class KokoroSynthesizer:
         self._lock = threading.Lock()
 
     def warm(self) -> None:
-        """Load the network."""
-        self._kokoro.load()
+        """Load the network, and measure its speed."""
+        self._kokoro.render(MEASURED, DEFAULTS["en"])
 
     def _load(self) -> None:
         try:

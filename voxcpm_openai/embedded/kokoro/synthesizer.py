@@ -22,13 +22,12 @@ from voxcpm_openai.errors import Unavailable
 
 logger = logging.getLogger(__name__)
 
-MEASURED = "ni↓xau↓."
-"""Phonemes that are synthesized after loading, for a first estimate of the speed."""
-MEASURED_VOICE = "zf_xiaobei"
 SPARE = 0.85
 """The part of the time that streams may need together; the rest is for other work."""
-SMOOTHING = 0.2
-"""The weight of the newest render in the real-time factor."""
+FADING = 0.8
+"""What each render leaves of the weight of those before it in the real-time factor."""
+UNMEASURED = 2
+"""The streams that may begin before a render was measured."""
 PEAK = np.float32(0.99)
 """The highest sample value."""
 
@@ -86,7 +85,7 @@ class Kokoro:
         self._timer: Timer | None = None
         self._uses = 0
         self._closed = False
-        self._factor: float | None = None
+        self._took = self._heard = 0.0  # seconds of work, and of its audio
 
     @property
     def loaded(self) -> bool:
@@ -96,15 +95,16 @@ class Kokoro:
     @property
     def real_time_factor(self) -> float | None:
         """Seconds of work for a second of audio, of the latest renders; None before any."""
-        return self._factor
+        return self._took / self._heard if self._heard else None
 
     @property
     def capacity(self) -> int:
         """How many streams it makes faster than they are heard; at least 1."""
-        return max(1, int(SPARE / self._factor)) if self._factor else 1
+        factor = self.real_time_factor
+        return max(1, int(SPARE / factor)) if factor else UNMEASURED
 
     def load(self) -> None:
-        """Load the network if it is not, and measure its speed; wait if another thread does.
+        """Load the network if it is not; wait if another thread does.
 
         Raises ``model.WrongModel``, and Unavailable after ``close``.
         """
@@ -152,29 +152,17 @@ class Kokoro:
             raise Unavailable("The Kokoro synthesizer has stopped.")
         if self._network is None:
             begun = self._clock()
-            network = self._loader(self._folder, self._threads)
-            loaded = self._clock()
-            ids = ids_of(MEASURED)
-            # Not trimmed: a first run is slow, and the silence around so short a text makes up
-            # for it.
-            samples = network(ids, voices.style(MEASURED_VOICE, len(ids)), 1.0)
-            if self._factor is None:
-                self._measured(self._clock() - loaded, len(samples) / RATE)
-            self._network = network
-            logger.info(
-                "Kokoro loaded in %.1f s; %.2f s of work for a second of audio",
-                loaded - begun,
-                self._factor,
-            )
+            self._network = self._loader(self._folder, self._threads)
+            logger.info("Kokoro loaded in %.1f s", self._clock() - begun)
         return self._network
 
     def _measured(self, took: float, heard: float) -> None:
-        """Take the time of a render into the real-time factor; both in seconds."""
-        if heard <= 0:
-            return
-        factor = took / heard
-        old = self._factor
-        self._factor = factor if old is None else old + SMOOTHING * (factor - old)
+        """Take the time of a render into the real-time factor; both in seconds.
+
+        A long render counts for more than a short one, which has more silence to trim.
+        """
+        self._took = FADING * self._took + took
+        self._heard = FADING * self._heard + heard
 
     def _used(self) -> None:
         """Start to wait for idleness anew.  ``_turn`` is held."""
