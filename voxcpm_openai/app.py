@@ -16,6 +16,7 @@ from voxcpm_openai.web import (
     cors,
     dictionaries,
     errors,
+    forms,
     health,
     models,
     speech,
@@ -39,6 +40,7 @@ def create_app(settings: Settings) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = (
         BODY_OVERHEAD + BYTES_PER_CHARACTER * settings.max_input_chars
     )
+    app.config[app_context.BODY_LIMIT] = max(app.config["MAX_CONTENT_LENGTH"], forms.MAX_LENGTH)
     app.url_map.strict_slashes = False
     app.json = _json_provider(app)
     context = AppContext.open(settings)

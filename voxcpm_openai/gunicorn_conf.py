@@ -10,8 +10,12 @@ from typing import Any
 from voxcpm_openai.errors import StartError
 from voxcpm_openai.lexicons import server_lexicon
 from voxcpm_openai.registry import choose_engine, load_registry
+from voxcpm_openai.server import handles
+from voxcpm_openai.server.board import Board
 from voxcpm_openai.settings import Settings, load_settings
 
+MOST_WORKERS = 1024
+"""Old and new ones together, after a reload."""
 SPARE_THREADS = 16
 """Threads beyond the streams, so that probes and listings are always answered."""
 
@@ -47,8 +51,36 @@ def on_starting(server: Any) -> None:
         check_open(hosts, _settings)
         choose_engine(load_registry(_settings), _settings)
         server_lexicon(_settings)
+        connections = handles.connections(_settings.max_connections, threads)
     except StartError as error:
         sys.exit(f"voxcpm-openai cannot start: {error}")
+    server.cfg.set("worker_connections", connections)
+    _keep_board(server)
+
+
+def _keep_board(server: Any) -> None:
+    """Make the board, and note on it what the master is told: a stop, a reload."""
+    board, stop, reload = Board(MOST_WORKERS), server.stop, server.reload
+
+    def stop_all(graceful: bool = True) -> None:
+        board.stop()
+        stop(graceful)
+
+    def replace_all() -> None:
+        board.replace(server.worker_age)
+        reload()
+
+    server.board, server.stop, server.reload = board, stop_all, replace_all
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    """Give a new worker its row of the board."""
+    worker.join(server.board)
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """Free the row of a worker that has ended, however it did."""
+    server.board.free(worker.row)
 
 
 def worker_exit(server: Any, worker: Any) -> None:  # noqa: ARG001
@@ -64,9 +96,10 @@ except StartError as error:
 _host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
 bind = f"{_host}:{_settings.port}"
 workers = _settings.workers
-worker_class = "voxcpm_openai.web.worker.Worker"
+worker_class = "voxcpm_openai.server.worker.Worker"
 threads = _settings.max_streams + SPARE_THREADS
-worker_connections = 4 * threads
+worker_connections = _settings.max_connections  # `on_starting` lowers it to the file handles
+sendfile = False  # a response is sent by the event loop
 _shm = Path("/dev/shm")
 worker_tmp_dir = str(_shm) if _shm.is_dir() else None  # a disk could stall the heartbeat
 preload_app = False  # CUDA does not survive a fork

@@ -55,6 +55,30 @@ class Settings:
     graceful_timeout: int = setting(
         30, "Seconds that running streams get to finish when the server stops.", min=1, max=86400
     )
+    max_connections: int = setting(
+        2048,
+        "Connections per worker; beyond it, the one that has waited longest is closed.",
+        min=64,
+        max=1_000_000,
+    )
+    max_connections_per_address: int = setting(
+        0,
+        "Connections of one address per worker, 0: any. Loopback and trusted proxies are exempt.",
+        min=0,
+        max=1_000_000,
+    )
+    head_timeout: float = setting(
+        10.0, "Seconds in which the head of a request must arrive.", min=0.1, max=3600
+    )
+    body_timeout: float = setting(
+        30.0, "Seconds that a client may pause in the body of a request.", min=0.1, max=3600
+    )
+    send_timeout: float = setting(
+        120.0,
+        "Seconds in which a client must take something of its response.",
+        min=0.1,
+        max=86400,
+    )
     api_keys: tuple[str, ...] = setting(
         (), "Keys that clients may send, comma-separated. None: no key is needed."
     )

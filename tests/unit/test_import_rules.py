@@ -18,7 +18,7 @@ NAME = "voxcpm_openai"
 
 # Third-party package -> the only places, relative to the root, that may import it.
 ALLOWED_PLACES = {
-    "flask": (f"{NAME}/app.py", f"{NAME}/web/"),
+    "flask": (f"{NAME}/app.py", f"{NAME}/web/", f"{NAME}/server/"),
     "flask_cors": (f"{NAME}/web/",),
     "werkzeug": (f"{NAME}/web/",),
     "marshmallow": (f"{NAME}/web/schemas.py", f"{NAME}/settings.py", f"{NAME}/setting_types.py"),
@@ -43,7 +43,7 @@ ALLOWED_PLACES = {
     "pypinyin": (f"{NAME}/embedded/mandarin.py",),
     "pluggy": (f"{NAME}/hookspecs.py", f"{NAME}/plugin_loader.py", f"{NAME}/registry.py"),
     "normt2s": (f"{NAME}/english/",),
-    "gunicorn": (f"{NAME}/web/worker.py", f"{NAME}/cli/server.py"),
+    "gunicorn": (f"{NAME}/server/", f"{NAME}/cli/server.py"),
     "click": (f"{NAME}/cli/",),
 }
 
@@ -90,8 +90,9 @@ ALLOWED_PARTS = {
     "runtime": {"audio", "contracts", "errors", "playout", "setting_types", "settings"},
     "web": CORE | {"__init__"},
     "app": {"context", "settings", "web"},
+    "server": {"context", "errors", "settings", "web"},
     "wsgi": {"app", "context", "errors", "settings", "web"},
-    "gunicorn_conf": {"errors", "lexicons", "registry", "settings"},
+    "gunicorn_conf": {"errors", "lexicons", "registry", "server", "settings"},
     "cli": CORE | {"__init__", "load_test", "runtime"},
     "__init__": LEAVES | {"audio", "gate", "generator_stream", "hookspecs"},
     "__main__": {"cli"},

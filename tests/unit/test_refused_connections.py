@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from gunicorn.http import errors
 
-from voxcpm_openai.web.worker import Worker
+from voxcpm_openai.server.worker import Worker
 
 
 def answer(error: Exception) -> tuple[str, dict[str, str], dict[str, str | None]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 from flask import Flask, current_app
@@ -10,6 +11,10 @@ from voxcpm_openai.context import AppContext
 from voxcpm_openai.web.disconnect import DisconnectWatch
 
 CONTEXT = "voxcpm_openai"
+BODY_LIMIT = "VOXCPM_BODY_LIMIT"
+"""The key of the app's configuration for the largest body that any route takes, in bytes."""
+WORKERS = "voxcpm_openai.workers"
+"""The key of a function that returns the states of all workers, where there is a server."""
 WATCH = "voxcpm_openai.disconnect_watch"
 
 
@@ -32,3 +37,9 @@ def current_context() -> AppContext:
 def disconnect_watch() -> DisconnectWatch:
     """Return the disconnect watch of the app that handles the current request."""
     return cast(DisconnectWatch, current_app.extensions[WATCH])
+
+
+def current_workers() -> list[dict[str, object]]:
+    """Return ``pid``, ``state``, ``load`` and ``limit`` of each worker of the server, if any."""
+    states = cast(Callable[[], list[dict[str, object]]], current_app.extensions.get(WORKERS, list))
+    return states()

@@ -32,9 +32,11 @@ class DisconnectWatch:
     def watch(self, client: object, on_disconnect: Callable[[], None]) -> Iterator[None]:
         """Call ``on_disconnect``, from the watching thread, if the client disconnects in the block.
 
-        ``client``: the server's socket, which gunicorn passes as ``gunicorn.socket``.  Anything
-        else is not watched, nor is a TLS socket: it cannot be inspected without reading.
+        ``client``: what gunicorn passes as ``gunicorn.socket``: a socket, or one around it in
+        ``raw``.  Anything else is not watched, nor is a TLS socket: it cannot be inspected without
+        reading.
         """
+        client = getattr(client, "raw", client)
         if not isinstance(client, socket.socket) or isinstance(client, ssl.SSLSocket):
             yield
             return

@@ -13,6 +13,8 @@ from voxcpm_openai.web.schemas import RequestSchema, load
 
 OVERHEAD = 256 * 1024
 """Bytes of a body beyond the file: the text fields and the boundaries."""
+MAX_LENGTH = MAX_BYTES + OVERHEAD
+"""Bytes of a body with a file."""
 
 MULTIPART = "multipart/form-data"
 
@@ -21,7 +23,7 @@ def is_form(request: Request) -> bool:
     """Return whether the body is multipart; if so, allow it to be larger."""
     if request.mimetype != MULTIPART:
         return False
-    request.max_content_length = MAX_BYTES + OVERHEAD
+    request.max_content_length = MAX_LENGTH
     return True
 
 

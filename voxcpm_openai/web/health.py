@@ -7,9 +7,11 @@ import dataclasses
 from flask import Blueprint, Response, jsonify
 
 from voxcpm_openai import __version__
-from voxcpm_openai.errors import EngineFailed
+from voxcpm_openai.context import AppContext
+from voxcpm_openai.contracts import EngineStatus
+from voxcpm_openai.errors import EngineFailed, EngineLoading
 from voxcpm_openai.lifecycle import FAILED_RETRY
-from voxcpm_openai.web.app_context import current_context
+from voxcpm_openai.web.app_context import current_context, current_workers
 
 blueprint = Blueprint("health", __name__)
 
@@ -29,21 +31,35 @@ def health() -> Response:
 
 @blueprint.get("/ready")
 def ready() -> Response:
-    """Return the status of an engine that accepts requests; otherwise a 503.
+    """Return that the server accepts requests, and the state of its workers; otherwise a 503.
 
-    Raises EngineLoading, EngineFailed or Draining.
+    One worker that is ready is enough: it takes the connections.  Raises EngineLoading,
+    EngineFailed or Draining.
     """
     ctx = current_context()
+    workers = current_workers()
+    try:
+        engine = dataclasses.asdict(_status(ctx))
+    except (EngineLoading, EngineFailed):
+        if all(worker["state"] != "ready" for worker in workers):
+            raise
+        engine = {"state": ctx.engine.state}
+    return jsonify(
+        {
+            "status": "ready",
+            "engine": {"name": ctx.engine.name, **engine},
+            "streams": {"running": ctx.limits.running, "limit": ctx.limits.limit},
+            "workers": workers,
+        }
+    )
+
+
+def _status(ctx: AppContext) -> EngineStatus:
+    """Return the status of this worker's engine.  Raises as ``EngineLifecycle.status``."""
     status = ctx.engine.status()
     if status.state == "failed":  # after its start, such as by a lost device
         raise EngineFailed(
             f"The engine {ctx.engine.name} has failed; only a restart helps.",
             retry_after=FAILED_RETRY,
         )
-    return jsonify(
-        {
-            "status": "ready",
-            "engine": {"name": ctx.engine.name, **dataclasses.asdict(status)},
-            "streams": {"running": ctx.limits.running, "limit": ctx.limits.limit},
-        }
-    )
+    return status

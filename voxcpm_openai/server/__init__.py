@@ -1,0 +1,1 @@
+"""The gunicorn worker: connections that cost no thread until their request is whole."""

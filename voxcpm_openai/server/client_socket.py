@@ -1,0 +1,175 @@
+"""The socket of a client, as gunicorn's parser and its responses see it: it never blocks."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+import ssl
+import struct
+import threading
+import time
+from collections.abc import Callable
+
+from voxcpm_openai.server.outbox import Outbox
+from voxcpm_openai.server.receiver import Receiver
+
+READ = 64 * 1024
+"""Bytes that are read at once."""
+
+WOULD_BLOCK = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+"""What a socket that does not block raises when it has to wait."""
+
+
+class ClientSocket:
+    """Reads the request that was received; what the client does not take goes to an outbox.
+
+    The event loop receives and flushes; a thread of the pool reads and writes.
+    """
+
+    def __init__(self, raw: socket.socket, on_unsent: Callable[[], None]) -> None:
+        """``raw``: does not block.  ``on_unsent``: called in any thread when the outbox fills."""
+        self.raw = raw
+        self.begun = False
+        """Whether a byte of the response was sent."""
+        self.broken = False
+        """Whether the client has left, or was dropped."""
+        self._request: Receiver | None = None
+        self._progress = 0.0  # when the client last took something while there was more
+        self._on_unsent = on_unsent
+        self._outbox = Outbox()
+        self._lock = threading.Lock()  # a TLS socket must not be used by two threads at once
+
+    @property
+    def unsent(self) -> int:
+        """The number of bytes that the client has not taken."""
+        return len(self._outbox)
+
+    def stalls_since(self, now: float) -> float:
+        """Return for how many seconds the client has taken nothing of what waits for it."""
+        return now - self._progress if self.unsent else 0.0
+
+    def expect(self, request: Receiver) -> None:
+        """Read from the next request."""
+        self._request = request
+        self.begun = False
+
+    def receive(self) -> bytes | None:
+        """Return bytes from the network: empty at its end, None if there are none yet.
+
+        Raises OSError.
+        """
+        with self._lock:
+            try:
+                return self.raw.recv(READ)
+            except WOULD_BLOCK:
+                return None
+
+    def pending(self) -> bool:
+        """Return whether decrypted bytes wait, which the system does not know of."""
+        return isinstance(self.raw, ssl.SSLSocket) and self.raw.pending() > 0
+
+    def flush(self) -> None:
+        """Send what the client takes.  It is broken after an error."""
+        with self._lock:
+            self._flush()
+
+    def recv(self, size: int) -> bytes:
+        """Return the next bytes of the request; none after its end."""
+        return self._request.read(size) if self._request else b""
+
+    def sendall(self, data: bytes) -> None:
+        """Send, or keep what the client does not take.  Raises BrokenPipeError if it has left."""
+        with self._lock:
+            self._check()
+            self.begun = True
+            view = memoryview(data)
+            while view and not self._outbox:
+                sent = self._send(view)
+                if not sent:
+                    break
+                view = view[sent:]
+            self._check()
+            if not view:
+                return
+            if not self._outbox:
+                self._progress = time.monotonic()
+            self._outbox.put(bytes(view))
+        self._on_unsent()
+
+    send = sendall
+    """gunicorn sends ``100 Continue`` with it."""
+
+    def abort(self) -> None:
+        """Drop the client: the threads that work for it are told by the end of the socket."""
+        with self._lock:
+            self.broken = True
+            self._outbox.close()
+            with contextlib.suppress(OSError):
+                self.raw.shutdown(socket.SHUT_RDWR)
+
+    def end(self, *, reset: bool = False) -> None:
+        """Close the socket.  ``reset``: so that the client takes what it got for cut off."""
+        with self._lock:
+            self.broken = True
+            self._outbox.close()
+            if reset:
+                with contextlib.suppress(OSError):
+                    self.raw.setsockopt(
+                        socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+                    )
+            self.raw.close()
+
+    def half_close(self) -> None:
+        """Say that there is nothing more to come.  Raises OSError if the client has left."""
+        with self._lock:
+            self.raw.shutdown(socket.SHUT_WR)
+
+    # What gunicorn calls besides.  The worker decides when to wait and when to close.
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+        return self.raw.fileno()
+
+    def getsockname(self) -> object:
+        """Return the server's address."""
+        return self.raw.getsockname()
+
+    def setblocking(self, flag: bool) -> None:
+        """Do nothing: it never blocks."""
+
+    def settimeout(self, value: float | None) -> None:
+        """Do nothing: it never waits."""
+
+    def gettimeout(self) -> float:
+        """Return 0: it never waits."""
+        return 0.0
+
+    def shutdown(self, how: int) -> None:  # noqa: ARG002
+        """Do nothing, but say so."""
+        raise OSError(errno.ENOTCONN, "The worker closes the connection.")
+
+    def close(self) -> None:
+        """Do nothing: the worker calls ``end``."""
+
+    def _check(self) -> None:
+        if self.broken:
+            raise BrokenPipeError(errno.EPIPE, "The client has left.")
+
+    def _flush(self) -> None:
+        while self._outbox and not self.broken:
+            sent = self._send(memoryview(self._outbox.peek()))
+            if not sent:
+                return
+            self._outbox.drop(sent)
+            self._progress = time.monotonic()
+
+    def _send(self, data: memoryview) -> int:
+        try:
+            return self.raw.send(data)
+        except WOULD_BLOCK:
+            return 0
+        except OSError:
+            self.broken = True
+            self._outbox.close()
+            return 0

@@ -1,0 +1,105 @@
+"""When a worker takes connections, and when it leaves: alone, among others, replaced, stopped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from typing import Any, Protocol
+
+from voxcpm_openai.context import AppContext
+from voxcpm_openai.server.board import BoardRow
+from voxcpm_openai.server.connection import Connection
+
+LAST_REQUESTS = 2.0
+"""Seconds in which a leaving worker still answers on connections that it has kept alive."""
+NEWS = 0.5
+"""Seconds after which a worker that is alone says anew how it is."""
+
+
+class Process(Protocol):
+    """What it needs of its worker."""
+
+    alive: bool
+    """Whether nobody has told it to leave."""
+    cfg: Any
+    connections: Collection[Connection]
+
+    def is_parent_alive(self) -> bool:
+        """Return whether the master is there."""
+
+    def close_idle(self) -> None:
+        """Close the connections that wait for a request."""
+
+
+class Duty:
+    """The part of one worker in the work of all."""
+
+    def __init__(self, worker: Process, row: BoardRow, context: AppContext) -> None:
+        """``row``: of this worker."""
+        self._worker = worker
+        self._engine = context.engine
+        self._limit = context.settings.max_streams
+        self._row = row
+        self._load = 0
+        self._published = 0.0
+        self._leaving: float | None = None  # since when
+
+    def publish(self) -> None:
+        """Tell the others how this worker is."""
+        now = time.monotonic()
+        if self._worker.cfg.workers == 1 and now < self._published + NEWS:
+            return
+        self._published = now
+        self._load = sum(conn.counts for conn in self._worker.connections)
+        state = self._engine.state if self._leaving is None else "draining"
+        self._row.write(state, self._load, self._limit)
+
+    def accepts(self) -> bool:
+        """Return whether new connections are for this worker."""
+        if not self._worker.alive:
+            # While a stopping server sends the last streams, newcomers are told so.
+            return self._row.board.stopping or self._leaving is None
+        others = self._row.others()
+        if self._engine.state != "ready":
+            return not any(other.state == "ready" for other in others)
+        if self._load >= self._limit and any(other.has_room for other in others):
+            self._worker.close_idle()
+            return False
+        return True
+
+    def keep_alive(self) -> float:
+        """Return the seconds that a connection may wait for its next request."""
+        return float(self._worker.cfg.keepalive if self._worker.alive else LAST_REQUESTS)
+
+    def done(self) -> bool:
+        """Return whether to leave now."""
+        if self._worker.alive and self._worker.is_parent_alive():
+            return False
+        self._worker.alive = False
+        stopping = self._row.board.stopping
+        if stopping:
+            self._engine.drain()
+        elif self._awaits_successor():
+            return False
+        now = time.monotonic()
+        if self._leaving is None:
+            self._leaving = now
+            self.publish()
+        if now > self._leaving + self._worker.cfg.graceful_timeout:
+            return True
+        if any(conn.busy for conn in self._worker.connections):
+            return False
+        idle = [conn for conn in self._worker.connections if conn.idle]
+        if stopping:  # but who has just connected gets an answer
+            idle = [conn for conn in idle if not conn.served and now < conn.since + LAST_REQUESTS]
+            return not idle
+        return not idle or now > self._leaving + LAST_REQUESTS
+
+    def _awaits_successor(self) -> bool:
+        """Return whether to serve on until a worker that replaces this one is ready."""
+        return (
+            self._leaving is None
+            and self._row.replaced
+            and self._engine.state == "ready"
+            and not self._row.has_successor()
+        )
