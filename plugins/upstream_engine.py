@@ -36,6 +36,7 @@ from voxcpm_openai import (
     Unavailable,
     Usage,
     Utterance,
+    clip_content,
     hookimpl,
 )
 
@@ -297,6 +298,7 @@ class UpstreamEngine(Engine):
         voice = utterance.voice
         if voice.audio is None:
             return None
+        clip_content(voice.audio)  # checks the file, which the package opens itself
         if self._second:
             return self._model.build_prompt_cache(reference_wav_path=str(voice.audio))
         assert voice.transcript

@@ -37,12 +37,14 @@ from voxcpm_openai.errors import (
     SettingsError,
     Unavailable,
 )
+from voxcpm_openai.files import FileRefused, read_file
 from voxcpm_openai.gate import DeadlineGate, Ticket
 from voxcpm_openai.generator_stream import GeneratorStream
 from voxcpm_openai.playout import PlayoutClock
 
 if TYPE_CHECKING:
-    from voxcpm_openai.audio import Resampler, Tempo
+    from voxcpm_openai.audio import Resampler, Tempo, clip_content
+    from voxcpm_openai.clips import read_clip_file
     from voxcpm_openai.hookspecs import hookimpl
     from voxcpm_openai.setting_types import plugin_settings, setting
     from voxcpm_openai.settings import Settings
@@ -61,6 +63,7 @@ __all__ = [
     "EngineSpec",
     "EngineState",
     "EngineStatus",
+    "FileRefused",
     "GeneratorStream",
     "InvalidRequest",
     "Normalizer",
@@ -85,13 +88,17 @@ __all__ = [
     "Utterance",
     "Voice",
     "__version__",
+    "clip_content",
     "hookimpl",
     "plugin_settings",
+    "read_clip_file",
+    "read_file",
     "setting",
 ]
 
 _LATE = {"Settings": "settings", "plugin_settings": "setting_types", "setting": "setting_types"}
 _LATE |= {"Resampler": "audio", "Tempo": "audio", "hookimpl": "hookspecs"}
+_LATE |= {"clip_content": "audio", "read_clip_file": "clips"}
 
 if not TYPE_CHECKING:
 

@@ -31,6 +31,17 @@ BYTES_PER_CHARACTER = 12
 """JSON may write one character as two escapes: ``\\ud83d\\ude00``."""
 
 
+class JSONProvider(DefaultJSONProvider):
+    """Keeps the order of keys and writes non-ASCII letters as they are."""
+
+    ensure_ascii = False
+    sort_keys = False
+
+    def dumps(self, obj: object, **kwargs: object) -> str:
+        """Return JSON that UTF-8 can carry, whatever a client or a file has brought in."""
+        return super().dumps(obj, **kwargs).encode("utf-8", "replace").decode()
+
+
 def create_app(settings: Settings) -> Flask:
     """Return the app.  Its engine is chosen but not started: ``context_of(app).engine.start()``.
 
@@ -42,7 +53,8 @@ def create_app(settings: Settings) -> Flask:
     )
     app.config[app_context.BODY_LIMIT] = max(app.config["MAX_CONTENT_LENGTH"], forms.MAX_LENGTH)
     app.url_map.strict_slashes = False
-    app.json = _json_provider(app)
+    app.url_map.merge_slashes = False  # //v1/models is an unknown URL, not a redirect
+    app.json = JSONProvider(app)
     context = AppContext.open(settings)
     context.engine  # noqa: B018  (a server without an engine must not start)
     context.sweep()
@@ -52,11 +64,3 @@ def create_app(settings: Settings) -> Flask:
     for blueprint in (speech, text, models, voices, candidates, consents, dictionaries, health):
         app.register_blueprint(blueprint.blueprint)
     return app
-
-
-def _json_provider(app: Flask) -> DefaultJSONProvider:
-    """Return a provider that keeps the order of keys and writes non-ASCII letters as they are."""
-    provider = DefaultJSONProvider(app)
-    provider.ensure_ascii = False
-    provider.sort_keys = False
-    return provider

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import logging
 import math
 from fractions import Fraction
 from pathlib import Path
@@ -17,8 +18,11 @@ import numpy as np
 import soundfile
 import soxr
 
+from voxcpm_openai.clips import read_clip_file
 from voxcpm_openai.contracts import Samples
 from voxcpm_openai.errors import InvalidRequest
+
+logger = logging.getLogger(__name__)
 
 _SLOWEST_STAGE = 0.5
 """The lowest factor of ffmpeg's atempo; lower ones take two stages."""
@@ -119,12 +123,24 @@ class Tempo:
 
 def read_clip(path: Path, rate: int) -> Samples:
     """Return a voice's clip as mono samples at ``rate`` Hz, or raise InvalidRequest."""
+    content = clip_content(path)
     try:
-        audio, rate_in = soundfile.read(path, dtype="float32", always_2d=True)  # (n, channels)
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise InvalidRequest(f"The voice's clip cannot be read: {error}.", param="voice") from error
+        audio, rate_in = soundfile.read(
+            io.BytesIO(content), dtype="float32", always_2d=True
+        )  # (n, channels)
+    except soundfile.LibsndfileError as error:
+        raise InvalidRequest("The voice's clip cannot be decoded.", param="voice") from error
     mono: Samples = np.ascontiguousarray(audio.mean(axis=1), np.float32)  # (n,)
     if not len(mono):
         raise InvalidRequest("The voice's clip is empty.", param="voice")
     resampler = Resampler(rate_in, rate)
     return np.concatenate([resampler.feed(mono), resampler.finish()])
+
+
+def clip_content(path: Path) -> bytes:
+    """Return the bytes of a voice's clip, or log what is wrong with it and raise InvalidRequest."""
+    try:
+        return read_clip_file(path).content
+    except OSError as error:
+        logger.warning("the clip of a voice cannot be used: %s", error)
+        raise InvalidRequest("The voice's clip cannot be read.", param="voice") from error

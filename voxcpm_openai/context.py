@@ -34,7 +34,7 @@ class AppContext:
         data = DataFolder(settings.data_folder)
         self.store = VoiceStore(data, settings)
         self.voices = VoiceLibrary(registry.voices, self.store, registry.find_voice)
-        self.consents = ConsentStore(data)
+        self.consents = ConsentStore(data, settings)
         self.candidates = CandidateStore(data)
         self.dictionaries = DictionaryStore(data)
         self.lexicons = LexiconSources(settings, self.dictionaries)

@@ -34,7 +34,8 @@ class Voice:
     the API key that added the voice, or None if everybody may use it.  ``created_at`` is the Unix
     time at which it was added, or None for a voice of a plugin.  ``lexicon`` says how this voice
     reads some texts: it maps each to other words, or to a table such as ``{"ipa": "wɪn"}`` with
-    ``alias``, ``ipa``, ``case_sensitive`` and ``word_boundaries``.
+    ``alias``, ``ipa``, ``case_sensitive`` and ``word_boundaries``.  ``public``: its sample may be
+    heard without an API key.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Voice:
     created_at: int | None = None
     options: Mapping[str, Options] = field(default_factory=dict)
     lexicon: Mapping[str, str | Mapping[str, object]] = field(default_factory=dict)
+    public: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,10 +308,7 @@ class Transcriber(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TranscriberSpec:
-    """A transcriber that a plugin offers, for clips that are added without a transcript.
-
-    The fields mean the same as those of ``EngineSpec``.
-    """
+    """Offers a transcriber for clips that are added without a transcript; see ``EngineSpec``."""
 
     name: str
     start: Callable[[Settings], Transcriber]
@@ -321,9 +320,9 @@ class TranscriberSpec:
 class Normalizer:
     """Turns written forms of a language into words, for engines that want them.
 
-    ``language`` is an ISO 639-1 code.  ``start(settings)`` loads it and returns a function of one
-    segment's text; that is called from many threads.  What it returns must hold words and the
-    marks of pauses only: ``"$5, please."`` becomes ``"five dollars, please."``.
+    ``start(settings)`` loads that of a ``language`` (ISO 639-1) and returns a function of one
+    segment's text, called from many threads, which must return words and the marks of pauses only:
+    ``"$5, please."`` becomes ``"five dollars, please."``.
     """
 
     language: str

@@ -21,6 +21,7 @@ from voxcpm_openai.contracts import (
     Voice,
 )
 from voxcpm_openai.errors import PluginError, SettingsError, VoxcpmError
+from voxcpm_openai.files import leads_out
 from voxcpm_openai.plugin_loader import Plugin, load_plugins
 from voxcpm_openai.settings import Settings, read_values, sources, unknown_keys
 
@@ -150,7 +151,7 @@ def _with_engines(
     voices: Mapping[str, Voice], engines: Mapping[str, EngineSpec]
 ) -> Mapping[str, Voice]:
     """Return the voices, each with options for the engines that read a table of its options."""
-    found = dict(voices)
+    found = {id_: _with_own_clip(voice) for id_, voice in voices.items()}
     for spec in engines.values():
         for id_, voice in found.items():
             read = [name for name in spec.voice_options if name in voice.options]
@@ -158,6 +159,16 @@ def _with_engines(
             if tables and spec.name not in voice.options:
                 found[id_] = replace(voice, options={**voice.options, spec.name: tables})
     return MappingProxyType(found)
+
+
+def _with_own_clip(voice: Voice) -> Voice:
+    """Return a voice with the path of the file where its clip is a link to another folder.
+
+    Package managers install files as such links.  Later no link that leads elsewhere is followed.
+    """
+    if voice.audio is None or not leads_out(voice.audio, voice.audio.parent):
+        return voice
+    return replace(voice, audio=voice.audio.resolve())
 
 
 def choose_engine(registry: Registry, settings: Settings) -> EngineChoice:
@@ -249,7 +260,7 @@ def _merge(
                     f"plugin {impl.plugin_name!r}: {hook} returned {item!r}, not a {kind.__name__}."
                 )
             name = getattr(item, key)
-            if not isinstance(name, str) or not name:
+            if not isinstance(name, str) or not name or not name.isprintable():
                 raise PluginError(
                     f"plugin {impl.plugin_name!r}: {hook} returned the {key} {name!r}, not a name."
                 )

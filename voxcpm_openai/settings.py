@@ -116,6 +116,9 @@ class Settings:
     max_voices: int = setting(
         100, "How many voices may be added; one more is a 400.", min=0, max=100_000
     )
+    max_consents: int = setting(
+        100, "How many consents may be stored; one more is a 400.", min=0, max=100_000
+    )
     require_consent: bool = setting(
         True, "Accept a voice over HTTP only with the recording of a consent."
     )

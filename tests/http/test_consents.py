@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from flask.testing import FlaskClient
 
+from tests.conftest import running
 from tests.support.uploads import (
     added,
     consent,
     error_of,
     file,
 )
+from voxcpm_openai.settings import Settings
 
 
 def test_consents_are_paginated(client: FlaskClient) -> None:
@@ -94,3 +98,14 @@ def test_a_consent_that_a_voice_uses_cannot_be_deleted(client: FlaskClient) -> N
     assert "Resting" in reply.get_json()["error"]["message"]
     client.delete(f"/v1/voices/{voice}")
     assert client.delete(url).status_code == 200
+
+
+def test_a_consent_beyond_the_limit_is_refused_as_a_voice_is(tone_settings: Settings) -> None:
+    with running(replace(tone_settings, max_consents=1)) as client:
+        made = consent(client)
+        form = {"name": "Jane", "language": "en", "recording": file()}
+        reply = client.post("/v1/audio/voice_consents", data=form)
+        assert error_of(reply) == (400, None, "consents_full")
+        assert "VOXCPM_MAX_CONSENTS" in reply.get_json()["error"]["message"]
+        assert client.delete(f"/v1/audio/voice_consents/{made}").status_code == 200
+        consent(client)

@@ -125,7 +125,7 @@ def test_a_wrong_page_is_refused(client: FlaskClient, query: str, param: str) ->
         ({"rules": [{**ALIAS, "string_to_replace": 7}]}, "rules", "'string_to_replace' must be"),
         ({"rules": [{**ALIAS, "alias": None}]}, "rules", "'alias' is required"),
         ({"rules": [{**ALIAS, "alias": "x" * 201}]}, "rules", "'alias' must have 1 to 200"),
-        ({"rules": [{**ALIAS, "alias": "\ud800"}]}, "rules", "'alias' has a character"),
+        ({"rules": [{**ALIAS, "alias": "\ud800"}]}, "rules", "'rules' has a lone surrogate"),
         ({"rules": [{**ALIAS, "case_sensitive": "x"}]}, "rules", "'case_sensitive' must be true"),
         ({"rules": [{**PHONEME, "alphabet": "cmu-arpabet"}]}, "rules", "'alphabet' must be 'ipa'"),
         ({"rules": [{**PHONEME, "phoneme": ""}]}, "rules", "'phoneme' must have 1 to 200"),
@@ -200,7 +200,8 @@ def test_a_speech_request_may_have_a_lexicon(client: FlaskClient, lexicon: objec
         ({"": "x"}, "'': 'text' must have 1 to 200 characters"),
         ({"Nguyen": ""}, "'Nguyen': 'alias' must have 1 to 200 characters"),
         ({"Nguyen": {"phoneme": "wɪn"}}, "'Nguyen': there is no field 'phoneme'"),
-        ({"\ud800": "x"}, "'text' has a character that is never read aloud"),
+        ({"\ue000": "x"}, "'text' has a character that is never read aloud"),
+        ({"\ud800": "x"}, "has a lone surrogate"),
         ({f"x{n}": "y" for n in range(1001)}, "at most 1000 rules"),
     ],
 )

@@ -114,6 +114,17 @@ def test_a_refusal_is_readable_before_and_after_a_large_body(
     assert found == status, body
 
 
+def test_a_chunked_body_over_the_limit_is_a_413(server: Server) -> None:
+    with connect(server) as client:
+        head = {"Transfer_Encoding": "chunked", "Content_Type": "application/json"}
+        client.sendall(request("POST", "/v1/audio/speech", **head))
+        block = b"%x\r\n" % MB + b"x" * MB + b"\r\n"
+        for _ in range(30):
+            client.sendall(block)
+        client.sendall(b"0\r\n\r\n")
+        assert read_reply(client)[0] == 413
+
+
 def test_continue_is_sent_for_a_body_that_is_wanted(server: Server) -> None:
     body = json.dumps({"model": "tone", "input": "Hi."}).encode()
     head = {"Expect": "100-continue", "Content_Type": "application/json"}

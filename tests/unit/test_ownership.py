@@ -48,7 +48,7 @@ class Stores:
         self.data = DataFolder(root)
         self.store = VoiceStore(self.data, Settings())
         self.library = VoiceLibrary({BUILT_IN.id: BUILT_IN, JANES.id: JANES}, self.store)
-        self.consents = ConsentStore(self.data)
+        self.consents = ConsentStore(self.data, Settings())
         self.candidates = CandidateStore(self.data)
         self.consent = self.consents.add("c", FLAC, language="en", principal=owner).id
         self.voice = self.store.add("v", FLAC, principal=owner).id
@@ -77,6 +77,8 @@ CALLS = [
     Call(VoiceLibrary.all, lambda s: s.library.all(), [BUILT_IN]),
     Call(VoiceLibrary.get, lambda s: s.library.get(s.voice), UnknownVoice),
     Call(VoiceLibrary.get, lambda s: s.library.get(JANES.id), UnknownVoice),
+    Call(VoiceLibrary.get_for_sample, lambda s: s.library.get_for_sample(s.voice), UnknownVoice),
+    Call(VoiceLibrary.get_for_sample, lambda s: s.library.get_for_sample("built-in"), Unauthorized),
     Call(VoiceLibrary.get_added, lambda s: s.library.get_added(s.voice), UnknownVoice),
     Call(VoiceStore.voices, lambda s: s.store.voices(), []),
     Call(VoiceStore.find, lambda s: s.store.find(s.voice), None),

@@ -88,12 +88,12 @@ def test_a_call_without_a_principal_adds_nothing(store: VoiceStore, data: DataFo
     with pytest.raises(Unauthorized):
         store.add("Nobody's", b"clip")
     with pytest.raises(Unauthorized):
-        ConsentStore(data).add("Nobody's", b"clip", language="en")
+        ConsentStore(data, Settings()).add("Nobody's", b"clip", language="en")
     assert store.voices(OPERATOR) == []
 
 
 def test_a_call_without_a_principal_sees_no_consent(data: DataFolder) -> None:
-    consents = ConsentStore(data)
+    consents = ConsentStore(data, Settings())
     hers = consents.add("Hers", b"clip", principal=JANE, language="en").id
     assert consents.all() == []
     for call in (consents.get, consents.remove):

@@ -17,6 +17,7 @@ BOUNDS = {
     "threads": (0, 1024),
     "max_input_chars": (1, 10_000_000),
     "max_voices": (0, 100_000),
+    "max_consents": (0, 100_000),
 }
 NEVER_EMPTY = ("host", "engine", "default_voice", "data_dir")
 

@@ -20,6 +20,7 @@ from voxcpm_openai.errors import StorageUnwritable
 from voxcpm_openai.principal import OPERATOR, Principal
 from voxcpm_openai.settings import Settings
 from voxcpm_openai.voices.library import VoiceLibrary
+from voxcpm_openai.voices.store import records
 from voxcpm_openai.voices.store.consents import ConsentStore
 from voxcpm_openai.voices.store.data_folder import DataFolder
 from voxcpm_openai.voices.store.records import TEMPORARY, RecordFolder
@@ -213,11 +214,11 @@ def test_a_voice_that_could_not_be_read_is_read_again(
     long_ago = time.time_ns() - 10**10
     os.utime(root / "voices", ns=(long_ago, long_ago))
 
-    def fail(path: Path) -> bytes:
+    def fail(path: Path, limit: int) -> bytes:
         raise OSError(24, "Too many open files")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "read_bytes", fail)
+        patch.setattr(records, "read_plain_file", fail)
         assert store.voices() == []
     assert store.voices() == [voice]
 
@@ -251,7 +252,7 @@ def test_an_added_voice_never_replaces_a_built_in_one(root: Path) -> None:
 
 
 def test_a_voice_never_loses_its_consent(root: Path) -> None:
-    consents = ConsentStore(DataFolder(root))
+    consents = ConsentStore(DataFolder(root), Settings())
     for _ in range(15):
         consent = consents.add("c", CLIP, principal=OPERATOR, language="en")
 
@@ -259,7 +260,7 @@ def test_a_voice_never_loses_its_consent(root: Path) -> None:
             opened(root).add("v", CLIP, principal=OPERATOR, consent=consent_id)
 
         def remove(consent_id: str = consent.id) -> None:
-            ConsentStore(DataFolder(root)).remove(consent_id, OPERATOR)
+            ConsentStore(DataFolder(root), Settings()).remove(consent_id, OPERATOR)
 
         with ThreadPoolExecutor(2) as pool:
             faults = [f.exception() for f in [pool.submit(add), pool.submit(remove)]]

@@ -91,6 +91,12 @@ def test_a_voice_is_designed_previewed_and_kept(run, tmp_path: Path) -> None:
         (("add", str(RECORDING), "--name", "x"), {"max_voices": "0"}, "VOXCPM_MAX_VOICES"),
         (("add", str(RECORDING), "--name", "x"), {"data_dir": "/proc/no"}, "VOXCPM_DATA_DIR"),
         (("add", str(ROOT / "Makefile"), "--name", "x"), {}, "accepted are"),
+        (("add", "/dev/zero", "--name", "x"), {}, "at most 10 MiB are accepted"),  # it never ends
+        (
+            ("add", str(RECORDING), "--name", "x", "--consent", str(RECORDING)),
+            {"max_consents": "0"},
+            "VOXCPM_MAX_CONSENTS",
+        ),
         (("show", "nobody"), {}, "does not exist"),
         (("preview", "nobody"), {}, "does not exist"),
         (("preview", "coral", "-o", "x.mp3"), {}, ".flac or .wav"),

@@ -16,8 +16,11 @@ MEMORY = 256 * 1024
 """Bytes that are kept in memory; more go to a temporary file."""
 LONGEST_LINE = 8190
 """Bytes of the line with the size of a chunk; gunicorn's limit is the same."""
+FRAMING = 8
+"""How many times as long as its content a chunked body may be: a chunk of a byte has 6."""
 
-_END = b"\r\n\r\n"
+_BREAK = b"\r\n"
+_END = _BREAK + _BREAK
 _FIELD = re.compile(
     rb"(?im)^(content-length|transfer-encoding|expect)[ \t]*:[ \t]*([^\r\n]*?)[ \t]*\r$"
 )
@@ -29,6 +32,8 @@ class Body(Protocol):
     """Finds the end of a body."""
 
     ended: bool
+    received: int
+    """Bytes of its content."""
 
     def take(self, data: bytes) -> int:
         """Return how many bytes of the data belong to the body."""
@@ -40,12 +45,14 @@ class SizedBody:
     def __init__(self, length: int) -> None:
         """``length``: in bytes."""
         self._rest = length
+        self.received = 0
         self.ended = length == 0
 
     def take(self, data: bytes) -> int:
         """Return how many bytes of the data belong to the body."""
         taken = min(len(data), self._rest)
         self._rest -= taken
+        self.received += taken
         self.ended = self._rest == 0
         return taken
 
@@ -55,6 +62,7 @@ class ChunkedBody:
 
     def __init__(self) -> None:
         self.ended = False
+        self.received = 0
         self._skip = 0  # bytes of the chunk, and the line break after it
         self._line = bytearray()
         self._trailers = False
@@ -65,6 +73,7 @@ class ChunkedBody:
         while at < len(data) and not self.ended:
             if self._skip:
                 step = min(self._skip, len(data) - at)
+                self.received += min(step, max(0, self._skip - len(_BREAK)))
                 self._skip -= step
                 at += step
                 continue
@@ -79,7 +88,7 @@ class ChunkedBody:
         return at
 
     def _read_line(self) -> None:
-        line, self._line = bytes(self._line).rstrip(b"\r\n"), bytearray()
+        line, self._line = bytes(self._line).rstrip(_BREAK), bytearray()
         if self._trailers:
             self.ended = not line
             return
@@ -87,7 +96,7 @@ class ChunkedBody:
         if size is None:
             self.ended = True
         elif length := int(size[1], 16):
-            self._skip = length + 2
+            self._skip = length + len(_BREAK)
         else:
             self._trailers = True
 
@@ -101,7 +110,7 @@ class Receiver:
         self._body_limit = body_limit
         self._head = bytearray()
         self._body: Body | None = None
-        self._received = 0  # bytes of the body
+        self._raw = 0  # bytes of the body and its framing
         self._kept = tempfile.SpooledTemporaryFile(max_size=MEMORY)  # noqa: SIM115  # see close
         self.whole = False
         self.extra = b""
@@ -131,9 +140,9 @@ class Receiver:
         if self._body is not None and not self.whole:
             taken = self._body.take(data)
             self._kept.write(data[:taken])
-            self._received += taken
+            self._raw += taken
             self.extra = data[taken:]
-            self._settle()
+            self._settle(self._body)
 
     def read(self, size: int) -> bytes:
         """Return the next bytes of a whole request; none after its end."""
@@ -146,7 +155,7 @@ class Receiver:
     def _take_head(self, data: bytes) -> bytes:
         """Return what comes after the head."""
         if not self._head:
-            data = data.lstrip(b"\r\n")  # RFC 9112, section 2.2: left from the last request
+            data = data.lstrip(_BREAK)  # RFC 9112, section 2.2: left from the last request
         searched = max(0, len(self._head) - len(_END) + 1)
         self._head += data
         at = self._head.find(_END, searched)
@@ -176,11 +185,11 @@ class Receiver:
             self._finish()
         return SizedBody(int(length))
 
-    def _settle(self) -> None:
-        if self._body is not None and self._body.ended:
+    def _settle(self, body: Body) -> None:
+        if body.ended:
             self.expects_continue = False
             self._finish()
-        elif self._received > self._body_limit:
+        elif body.received > self._body_limit or self._raw > FRAMING * self._body_limit:
             self._finish()
 
     def _finish(self) -> None:

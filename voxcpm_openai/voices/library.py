@@ -10,8 +10,8 @@ import enum
 from collections.abc import Callable, Mapping
 
 from voxcpm_openai.contracts import Capabilities, Voice
-from voxcpm_openai.errors import CannotClone, InvalidRequest, UnknownVoice
-from voxcpm_openai.principal import ANONYMOUS, Principal
+from voxcpm_openai.errors import CannotClone, InvalidRequest, Unauthorized, UnknownVoice
+from voxcpm_openai.principal import ANONYMOUS, Principal, Role
 from voxcpm_openai.voices.store.voices import VoiceStore
 
 
@@ -48,6 +48,20 @@ class VoiceLibrary:
         if voice is None or not principal.can_view(voice.owner):
             raise UnknownVoice(
                 f"The voice '{id_}' does not exist. There are: {', '.join(self.ids(principal))}."
+            )
+        return voice
+
+    def get_for_sample(self, id_: str, principal: Principal = ANONYMOUS) -> Voice:
+        """Return a voice whose sample the principal may hear.
+
+        Raises UnknownVoice, and Unauthorized for anonymous unless the voice is public: a sample
+        may be the recording of a person.
+        """
+        voice = self.get(id_, principal)
+        if principal.role is Role.ANONYMOUS and not voice.public:
+            raise Unauthorized(
+                f"The sample of the voice '{id_}' requires an API key. Without one, only those of "
+                "the built-in voices can be heard."
             )
         return voice
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import mimetypes
 import secrets
 import threading
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from voxcpm_openai.checked_stream import CheckedStream
+from voxcpm_openai.clips import read_clip_file
 from voxcpm_openai.contracts import Engine, Samples, Segment, Utterance, Voice
 from voxcpm_openai.errors import ClientLeft, InvalidRequest, UnknownVoice
 from voxcpm_openai.voices.intake.clip import Clip
@@ -35,6 +35,9 @@ SENTENCES = {
     "zh": "清晨的街道很安静，微风吹过树梢，我们沿着小路慢慢走到河边。",
 }
 """One sentence of about six seconds for each language."""
+
+MAX_PREVIEWS = 200
+"""The most spoken previews that are kept, of about 300 kB each; further ones replace the oldest."""
 
 CANDIDATES = 3
 """How many candidates are made from a description."""
@@ -79,13 +82,12 @@ class PreviewCache:
             return Preview(self._synthesized(voice, engine, synthesize), FLAC)
         assert voice.audio is not None
         try:
-            content = voice.audio.read_bytes()
+            return Preview(*read_clip_file(voice.audio))
         except FileNotFoundError as error:
             raise UnknownVoice(f"The voice '{voice.id}' has no clip any more.") from error
-        if voice.audio.suffix == ".flac":  # mimetypes has an older name for FLAC
-            return Preview(content, FLAC)
-        guessed, _ = mimetypes.guess_type(voice.audio)
-        return Preview(content, guessed or "application/octet-stream")
+        except OSError as error:
+            logger.warning("the clip of the voice %r cannot be used: %s", voice.id, error)
+            raise UnknownVoice(f"The voice '{voice.id}' has no clip that can be read.") from error
 
     def _synthesized(
         self, voice: Voice, engine: str, synthesize: Callable[[Utterance], bytes]
@@ -93,9 +95,12 @@ class PreviewCache:
         utterance = Utterance(preview_segments(voice.language), voice, seed=SEED)
         path = self._folder / f"{_cache_key(utterance, engine)}.flac"
         try:
-            return path.read_bytes()
-        except OSError:  # not cached yet
-            content = synthesize(utterance)
+            return read_clip_file(path).content
+        except FileNotFoundError:  # not cached yet
+            pass
+        except OSError as error:
+            logger.warning("a cached preview is made anew: %s", error)
+        content = synthesize(utterance)
         try:
             self._write(path, content)
         except OSError as error:  # the preview can be returned all the same
@@ -103,13 +108,21 @@ class PreviewCache:
         return content
 
     def _write(self, path: Path, content: bytes) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # voices are private
+        self._folder.mkdir(exist_ok=True)
         partial = path.with_suffix(f".{secrets.token_hex(4)}.part")
         try:
             partial.write_bytes(content)
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
+        self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        """Delete the previews beyond the limit, and what killed writers have left."""
+        found = [(path.lstat().st_mtime_ns, path) for path in self._folder.iterdir()]
+        for _, path in sorted(found)[: max(0, len(found) - MAX_PREVIEWS)]:
+            path.unlink(missing_ok=True)
 
 
 def _cache_key(utterance: Utterance, engine: str) -> str:

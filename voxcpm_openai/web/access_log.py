@@ -18,7 +18,7 @@ API_VERSION = "2020-10-01"
 PLAIN = re.compile(r"[\w.:/+-]{1,200}", re.ASCII)
 """Values that are logged as they are; others are quoted, so that no client can forge a line."""
 
-SANE_ID = re.compile(r"[\w.:-]{1,128}")
+SANE_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 """Request ids that are accepted from a proxy; any other is replaced."""
 
 
@@ -61,12 +61,13 @@ def finish(response: Response) -> Response:
     def write() -> None:
         total = round((time.monotonic() - begun) * 1000)
         facts = {**line, "status": response.status_code, "ms": total, **context}
-        logger.log(level, " ".join(f"{name}={_shown(value)}" for name, value in facts.items()))
+        logger.log(level, " ".join(f"{name}={shown(value)}" for name, value in facts.items()))
 
     response.call_on_close(write)
     return response
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """Return a value as it is logged: in one line, and quoted unless it is plain."""
     text = str(value)
     return text if PLAIN.fullmatch(text) else json.dumps(text[:200])

@@ -19,7 +19,10 @@ blueprint = Blueprint("consents", __name__)
 
 @blueprint.post("/v1/audio/voice_consents")
 def create_consent() -> Response:
-    """Add a consent: ``name``, ``language``, and ``recording`` as a file."""
+    """Add a consent: ``name``, ``language``, and ``recording`` as a file.
+
+    Raises InvalidRequest (``consents_full``).
+    """
     ctx = current_context()
     form, content = load_form(
         ConsentSchema(), request, file="recording", strict=ctx.settings.strict

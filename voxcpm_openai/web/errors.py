@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 
 from flask import Flask, Response, jsonify, request
+from gunicorn.http.errors import LimitRequestHeaders, ParseException
 from werkzeug.exceptions import HTTPException
 
 from voxcpm_openai.errors import RequestError
-from voxcpm_openai.web.access_log import log_context
+from voxcpm_openai.web.access_log import log_context, shown
 
 logger = logging.getLogger(__name__)
 
@@ -16,14 +17,21 @@ logger = logging.getLogger(__name__)
 def envelope(
     message: str, type_: str, param: str | None = None, code: str | None = None
 ) -> dict[str, dict[str, str | None]]:
-    """Return the error object, all four keys always present."""
-    return {"error": {"message": message, "type": type_, "param": param, "code": code}}
+    """Return the error object, all four keys always present, as text that UTF-8 can carry."""
+    fields = {"message": message, "type": type_, "param": param, "code": code}
+    return {"error": {name: _encodable(value) for name, value in fields.items()}}
+
+
+def _encodable(text: str | None) -> str | None:
+    """Return a text, part of which a client may have sent, without lone surrogates."""
+    return text and text.encode("utf-8", "replace").decode()
 
 
 def init_app(app: Flask) -> None:
     """Register the handlers."""
     app.register_error_handler(RequestError, _requested)
     app.register_error_handler(HTTPException, _framework)
+    app.register_error_handler(ParseException, _malformed)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -42,6 +50,18 @@ def _framework(error: HTTPException) -> Response:
     return _response(envelope(_words(error, status), type_, code=code), status, headers)
 
 
+def _malformed(error: ParseException) -> Response:
+    """Refuse a body whose chunks or trailers are malformed, which is found while it is read.
+
+    gunicorn ends the connection: where the next request begins is unknown.
+    """
+    status = 431 if isinstance(error, LimitRequestHeaders) else 400
+    logger.info("the body of %s is malformed: %s", shown(request.path), error)
+    message = "The body is not valid HTTP: its chunks or its trailers are malformed or too long."
+    body = envelope(message, "invalid_request_error")
+    return _response(body, status, {})
+
+
 def _words(error: HTTPException, status: int) -> str:
     match status:
         case 404:
@@ -51,12 +71,15 @@ def _words(error: HTTPException, status: int) -> str:
             return f"{request.path} does not take {request.method}. It takes: {allowed}."
         case 413:
             return "The request body is too large."
+        case 400 if error.description == type(error).description:
+            return "The request is not valid HTTP, or it ended before its body was complete."
         case _:
             return error.description or error.name
 
 
 def _unexpected(error: Exception) -> Response:
-    logger.exception("unexpected error in %s %s", request.method, request.path, exc_info=error)
+    place = f"{shown(request.method)} {shown(request.path)}"
+    logger.exception("unexpected error in %s", place, exc_info=error)
     message = "The server failed to process the request. Its log has the trace by request id."
     return _response(envelope(message, "server_error"), 500, {})
 

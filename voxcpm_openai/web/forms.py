@@ -9,6 +9,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 
 from voxcpm_openai.errors import InvalidRequest
 from voxcpm_openai.voices.intake.clip import MAX_BYTES
+from voxcpm_openai.web.body import require_plain
 from voxcpm_openai.web.schemas import RequestSchema, load
 
 OVERHEAD = 256 * 1024
@@ -20,9 +21,13 @@ MULTIPART = "multipart/form-data"
 
 
 def is_form(request: Request) -> bool:
-    """Return whether the body is multipart; if so, allow it to be larger."""
+    """Return whether the body is multipart; if so, allow it to be larger.
+
+    Raises UnsupportedMediaType if it is compressed.
+    """
     if request.mimetype != MULTIPART:
         return False
+    require_plain(request)
     request.max_content_length = MAX_LENGTH
     return True
 
@@ -55,6 +60,8 @@ def load_texts(
 ) -> dict[str, Any]:
     """Return the text fields of a multipart body.  Raises InvalidRequest."""
     for name, values in request.form.lists():
+        if name is None:  # a part without a name; mypy knows of none
+            raise InvalidRequest("A part of the form has no name.")
         if len(values) > 1:
             raise InvalidRequest(f"'{name}' must not be repeated.", param=name)
     given = {name: value for name, value in request.form.items() if name != file}

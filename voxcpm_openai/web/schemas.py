@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from flask import Request
-from marshmallow import INCLUDE, Schema, ValidationError, fields, post_load, pre_load, validate
-from werkzeug.exceptions import UnsupportedMediaType
+from marshmallow import INCLUDE, Schema, ValidationError, fields, post_load, validate
 
 from voxcpm_openai.errors import InvalidRequest
 from voxcpm_openai.resolve import SpeechRequest
 from voxcpm_openai.text.lexicon import LexiconError, LexiconRule
 from voxcpm_openai.text.lexicon_files import rules_of_list, rules_of_table
 from voxcpm_openai.voices import validation
+from voxcpm_openai.web.body import check_values, json_object
 
 SAMPLE_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 """The sample rates that the codecs support, in Hz."""
@@ -112,14 +111,6 @@ class RequestSchema(Schema):
 
         unknown = INCLUDE
 
-    @pre_load
-    def check_encoding(self, data: Mapping[str, object], **_: object) -> Mapping[str, object]:
-        """Refuse lone surrogates: JSON may contain them, UTF-8 may not."""
-        for name, value in data.items():
-            if isinstance(value, str) and not _is_unicode(value):
-                raise ValidationError("has a lone surrogate, which is not valid Unicode.", name)
-        return data
-
 
 class SpeechSchema(RequestSchema):
     """The body of ``POST /v1/audio/speech``."""
@@ -171,7 +162,7 @@ class TextSchema(SpeechSchema):
         self, data: dict[str, Any], original: Mapping[str, object], **_: object
     ) -> SpeechRequest:
         """Make a request of the fields that are set."""
-        request: SpeechRequest = super().make({"model": "", **data}, original)
+        request: SpeechRequest = super().make({**data, "model": data.get("model") or ""}, original)
         return request
 
 
@@ -248,13 +239,13 @@ class CursorSchema(RequestSchema):
 
 def load_speech(request: Request) -> SpeechRequest:
     """Return a speech request.  Raises InvalidRequest for the first wrong field."""
-    loaded: SpeechRequest = _load(SpeechSchema(), _json_object(request))
+    loaded: SpeechRequest = _load(SpeechSchema(), json_object(request))
     return loaded
 
 
 def load_text(request: Request) -> SpeechRequest:
     """Return a request to show a text.  Raises InvalidRequest for the first wrong field."""
-    loaded: SpeechRequest = _load(TextSchema(), _json_object(request))
+    loaded: SpeechRequest = _load(TextSchema(), json_object(request))
     return loaded
 
 
@@ -271,10 +262,11 @@ def load(schema: RequestSchema, values: Mapping[str, object], *, strict: bool) -
 
 def load_json(schema: RequestSchema, request: Request, *, strict: bool) -> dict[str, Any]:
     """Return the fields of a JSON body, as ``load`` does."""
-    return load(schema, _json_object(request), strict=strict)
+    return load(schema, json_object(request), strict=strict)
 
 
 def _load(schema: RequestSchema, values: Mapping[str, object]) -> Any:
+    check_values(values)
     try:
         return schema.load(values)
     except ValidationError as error:
@@ -283,30 +275,8 @@ def _load(schema: RequestSchema, values: Mapping[str, object]) -> Any:
         raise InvalidRequest(_sentence(field, messages[field]), param=field) from error
 
 
-def _json_object(request: Request) -> dict[str, Any]:
-    if request.mimetype not in ("application/json", ""):
-        raise UnsupportedMediaType(
-            f"The body must be JSON (Content-Type: application/json), not {request.mimetype}."
-        )
-    try:
-        body = json.loads(request.get_data())
-    except (ValueError, RecursionError) as error:
-        raise InvalidRequest(f"The body is not valid JSON: {error}.") from error
-    if not isinstance(body, dict):
-        raise InvalidRequest('The body must be a JSON object, such as {"model": ...}.')
-    return body
-
-
 def _sentence(field: str, messages: Any) -> str:
     message = str(messages[0] if isinstance(messages, list) else messages)
     if message in ("Missing data for required field.", "Field may not be null."):
         return f"'{field}' is required."
     return f"'{field}' {message}"
-
-
-def _is_unicode(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

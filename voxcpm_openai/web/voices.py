@@ -128,13 +128,16 @@ def delete_voice(id_: str) -> Response:
 
 @blueprint.get("/v1/voices/<id_>/sample")
 def get_sample(id_: str) -> Response:
-    """Return a preview of a voice or a candidate: its clip, or a spoken sentence."""
+    """Return a preview of a voice or a candidate: its clip, or a spoken sentence.
+
+    Raises UnknownVoice, and Unauthorized without an API key if the voice is not built in.
+    """
     ctx = current_context()
     candidate = ctx.candidates.clip(id_, current_principal())
     if candidate is not None:
         preview = Preview(candidate, FLAC)
     else:
-        voice = ctx.voices.get(id_, current_principal())
+        voice = ctx.voices.get_for_sample(id_, current_principal())
         log_context(voice=voice.id)
         preview = ctx.previews.get(voice, ctx.engine.name, _synthesize)
     return send_file(

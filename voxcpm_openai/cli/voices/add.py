@@ -40,11 +40,11 @@ def add(
     name, description = validation.name(name), validation.description(description)
     language = validation.language(language)
     words = validation.transcript(transcript)
-    sample = clip.clean(recording.read_bytes(), param="RECORDING")
+    sample = clip.clean(_content(recording), param="RECORDING")
     words = words or _transcribed(ctx, sample, language)
     allowed = None
     if consent is not None:
-        recording_of_consent = clip.clean(consent.read_bytes(), param="--consent").flac()
+        recording_of_consent = clip.clean(_content(consent), param="--consent").flac()
         allowed = ctx.consents.add(
             name, recording_of_consent, language=language, principal=OPERATOR
         )
@@ -63,6 +63,15 @@ def add(
             ctx.consents.remove(allowed.id, OPERATOR)
         raise
     click.echo(voice.id)
+
+
+def _content(path: Path) -> bytes:
+    """Return the bytes of a file or of a pipe, at most one more than is accepted."""
+    try:
+        with path.open("rb") as file:
+            return file.read(clip.MAX_BYTES + 1)
+    except OSError as error:
+        raise click.ClickException(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _transcribed(ctx: AppContext, sample: Clip, language: str) -> str:

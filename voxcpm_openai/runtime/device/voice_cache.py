@@ -22,7 +22,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from voxcpm_openai.errors import InvalidRequest
 from voxcpm_openai.runtime.model.state import KVPrefix, SpeakerPrompt
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 from voxcpm_openai.runtime.model.voxcpm2 import VoxCPM2
@@ -66,12 +65,9 @@ class VoiceCache:
 
     def get(self, clip: Path) -> EncodedVoice:
         """Return the encoded clip.  Raises InvalidRequest for a file without audio."""
-        try:
-            content = clip.read_bytes()
-        except OSError as error:
-            raise InvalidRequest(
-                f"The voice's clip cannot be read: {error}.", param="voice"
-            ) from error
+        from voxcpm_openai.audio import clip_content  # late: without clips it is not needed
+
+        content = clip_content(clip)
         key = f"{hashlib.sha256(content).hexdigest()}-{self._name}"
         with self._lock:
             self._drop_orphans()
@@ -120,12 +116,12 @@ class VoiceCache:
                 return load_file(path)["latents"]
             except (SafetensorError, KeyError, OSError):
                 path.unlink(missing_ok=True)  # truncated: encode again
-        from voxcpm_openai.audio import read_clip  # late: without clips it is not needed
+        from voxcpm_openai.audio import read_clip  # late, as above
 
         samples = torch.from_numpy(read_clip(clip, self._model.encoder_rate))  # [N]
         latents = self._model.encode(samples, reference=isinstance(self._model, VoxCPM2)).cpu()
         if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # voices are private
             temporary = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.part")
             save_file({"latents": latents.contiguous()}, temporary)
             temporary.replace(path)

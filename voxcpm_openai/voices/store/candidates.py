@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
 from collections.abc import Sequence
@@ -11,6 +12,11 @@ from voxcpm_openai.contracts import Utterance
 from voxcpm_openai.principal import ANONYMOUS, Principal
 from voxcpm_openai.voices.intake.clip import Clip
 from voxcpm_openai.voices.store.data_folder import Candidate, DataFolder
+
+logger = logging.getLogger(__name__)
+
+MAX_CANDIDATES = 60
+"""The most candidates of one owner; further ones replace the oldest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +40,22 @@ class CandidateStore:
         clips: Sequence[tuple[Utterance, Clip]],
         principal: Principal = ANONYMOUS,
     ) -> list[Candidate]:
-        """Store what was synthesized for a design.  Raises Unauthorized, StorageUnwritable."""
+        """Store what was synthesized for a design, in the place of the owner's oldest if needed.
+
+        Raises Unauthorized and StorageUnwritable.
+        """
         owner = principal.owner
         candidates: list[Candidate] = []
         with self._data.writing():
+            self._make_room(owner, len(clips))
             for utterance, clip in clips:
                 assert utterance.seed is not None
+                now = time.time_ns()
                 candidate = Candidate(
-                    id=f"cand_{secrets.token_hex(12)}",
+                    # Ids begin with the time: records of one second are listed by id.
+                    id=f"cand_{now:016x}{secrets.token_hex(8)}",
                     name=design.name,
-                    created_at=int(time.time()),
+                    created_at=now // 1_000_000_000,
                     owner=owner,
                     seed=utterance.seed,
                     description=design.description,
@@ -55,12 +67,22 @@ class CandidateStore:
                 candidates.append(candidate)
         return candidates
 
+    def _make_room(self, owner: str | None, count: int) -> None:
+        """Delete the oldest candidates of an owner, so that ``count`` more can be stored."""
+        records = self._data.candidates
+        own = [one.id for one in records.scan().values() if one.owner == owner]
+        for id_ in own[: max(0, len(own) + count - MAX_CANDIDATES)]:
+            records.remove(id_)
+
     def clip(self, id_: str, principal: Principal = ANONYMOUS) -> bytes | None:
         """Return a candidate's audio as FLAC; None if the principal has no such candidate."""
         candidate = self._data.candidates.all().get(id_)
         if candidate is None or not candidate.fresh or not principal.can_modify(candidate.owner):
             return None
         try:
-            return self._data.candidates.content(id_).read_bytes()
+            return self._data.candidates.read(id_)
         except FileNotFoundError:  # kept or swept meanwhile
+            return None
+        except OSError as error:
+            logger.warning("the clip of a candidate cannot be read: %s", error)
             return None

@@ -8,14 +8,16 @@ import time
 
 from voxcpm_openai.errors import InvalidRequest, UnknownConsent
 from voxcpm_openai.principal import ANONYMOUS, Principal
+from voxcpm_openai.settings import Settings
 from voxcpm_openai.voices.store.data_folder import Consent, DataFolder
 
 
 class ConsentStore:
     """The consents in the data folder.  A principal sees only its own; the operator sees all."""
 
-    def __init__(self, data: DataFolder) -> None:
+    def __init__(self, data: DataFolder, settings: Settings) -> None:
         self._data = data
+        self._limit = settings.max_consents
 
     def all(self, principal: Principal = ANONYMOUS) -> list[Consent]:
         """Return the principal's consents, oldest first."""
@@ -28,7 +30,11 @@ class ConsentStore:
     def add(
         self, name: str, recording: bytes, *, language: str, principal: Principal = ANONYMOUS
     ) -> Consent:
-        """Add a consent; ``recording`` is FLAC.  Raises Unauthorized, StorageUnwritable."""
+        """Add a consent; ``recording`` is FLAC.
+
+        Raises InvalidRequest if the limit on consents is reached (``consents_full``), Unauthorized
+        and StorageUnwritable.
+        """
         consent = Consent(
             id=f"cons_{secrets.token_hex(12)}",
             name=name,
@@ -37,6 +43,12 @@ class ConsentStore:
             language=language,
         )
         with self._data.writing():
+            if self._data.consents.count() >= self._limit:
+                raise InvalidRequest(
+                    f"The limit of {self._limit} consents is reached. Delete one that no voice "
+                    "uses; the operator sets the limit: VOXCPM_MAX_CONSENTS.",
+                    code="consents_full",
+                )
             self._data.consents.put(consent, recording)
         return consent
 

@@ -11,12 +11,16 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import os
+import stat
 import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from voxcpm_openai.errors import StorageUnwritable
+from voxcpm_openai.files import FileRefused
 from voxcpm_openai.voices.store.records import Record, RecordFolder
 
 logger = logging.getLogger(__name__)
@@ -110,7 +114,7 @@ class WriteLock(AbstractContextManager["WriteLock"]):
         """Wait for the lock, then clean up.  Raises StorageUnwritable."""
         try:
             self._data.root.mkdir(mode=0o700, parents=True, exist_ok=True)  # voices are private
-            self._file = (self._data.root / "lock").open("ab")
+            self._file = _opened(self._data.root / "lock")
         except OSError as error:
             raise self._unwritable(error) from error
         try:
@@ -137,9 +141,20 @@ class WriteLock(AbstractContextManager["WriteLock"]):
 
     def _unwritable(self, error: OSError) -> StorageUnwritable:
         """Log the error with the path, and return one for the client without it."""
-        why = error.strerror or str(error)
-        logger.error("the data folder %s cannot be written: %s", self._data.root, why)
+        why = error.strerror or "a file in it is not what it should be"
+        logger.error("the data folder %s cannot be written: %s", self._data.root, error)
         return StorageUnwritable(
             f"Nothing can be stored: the server's data folder cannot be written ({why}). "
             "The operator can set another one: VOXCPM_DATA_DIR."
         )
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Open a lock file, which is created if needed.  Raises OSError for a link or a pipe."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    file = os.fdopen(descriptor, "ab")
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        file.close()
+        raise FileRefused(f"{path} is not a file. Delete it.")
+    return file

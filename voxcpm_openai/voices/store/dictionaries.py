@@ -18,6 +18,11 @@ logger = logging.getLogger(__name__)
 
 MAX_DICTIONARIES = 100
 """The most dictionaries of one owner."""
+MAX_RULES = 10_000
+"""The most rules in all dictionaries of one owner.  They are kept in memory."""
+
+UNREADABLE = (OSError, ValueError, TypeError, RecursionError)
+"""What reading rules raises if their file is not what it should be."""
 
 Ids = tuple[str, ...]
 
@@ -46,7 +51,7 @@ class DictionaryStore:
         self.get(id_, principal)
         try:
             return self._read(id_)
-        except (OSError, ValueError, TypeError) as error:  # deleted meanwhile, or broken
+        except UNREADABLE as error:  # deleted meanwhile, or broken
             raise UnknownDictionary(_unknown(id_)) from error
 
     def add(
@@ -66,12 +71,11 @@ class DictionaryStore:
         content = json.dumps([dataclasses.asdict(rule) for rule in rules], ensure_ascii=False)
         with self._data.writing():
             stored = self._data.dictionaries.scan().values()
-            if sum(one.owner == owner for one in stored) >= MAX_DICTIONARIES:
-                raise InvalidRequest(
-                    f"The limit of {MAX_DICTIONARIES} pronunciation dictionaries is reached. "
-                    "Delete one that is not needed.",
-                    code="dictionaries_full",
-                )
+            own = [one.rules for one in stored if one.owner == owner]
+            if len(own) >= MAX_DICTIONARIES:
+                raise _full(f"{MAX_DICTIONARIES} pronunciation dictionaries")
+            if sum(own) + len(rules) > MAX_RULES:
+                raise _full(f"{MAX_RULES} rules in all pronunciation dictionaries")
             now = time.time_ns()
             dictionary = Dictionary(
                 # Ids begin with the time: records of one second are listed by id.
@@ -114,20 +118,27 @@ class DictionaryStore:
         for id_ in ids:
             try:
                 rules += self._read(id_)
-            except (OSError, ValueError, TypeError) as error:
+            except UNREADABLE as error:
                 path = self._data.dictionaries.content(id_)
                 logger.warning("%s cannot be read: %s", path, error)
                 complete = complete and not isinstance(error, OSError)
         return Lexicon(rules), complete
 
     def _read(self, id_: str) -> list[LexiconRule]:
-        content = self._data.dictionaries.content(id_).read_bytes()
+        content = self._data.dictionaries.read(id_)
         return [LexiconRule(**row) for row in json.loads(content)]
 
     def _own(self, dictionary: Dictionary | None, id_: str, principal: Principal) -> Dictionary:
         if dictionary is None or not principal.can_modify(dictionary.owner):
             raise UnknownDictionary(_unknown(id_))
         return dictionary
+
+
+def _full(limit: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"The limit of {limit} is reached. Delete a dictionary that is not needed.",
+        code="dictionaries_full",
+    )
 
 
 def _unknown(id_: str) -> str:

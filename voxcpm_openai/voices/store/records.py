@@ -23,11 +23,18 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, get_type_hints
+
+from voxcpm_openai.files import read_plain_file
 
 logger = logging.getLogger(__name__)
 
 TEMPORARY = ".tmp-"
+
+MAX_BYTES = 64 * 1024
+"""The largest JSON file of a record."""
+MAX_CONTENT = 16 * 1024 * 1024
+"""The largest content: a minute of audio has 6 MB, the longest rules of a dictionary have 4 MB."""
 
 SETTLED = 2_000_000_000
 """Nanoseconds.  A file system may give two changes in quick succession the same mtime, so a listing
@@ -61,6 +68,7 @@ class RecordFolder(Generic[Item]):
         """``file`` and ``content`` are the names of a record's two files."""
         self.folder = folder
         self._kind = kind
+        self._types = get_type_hints(kind)
         self._file = file
         self._content = content
         self._listing: _Listing[Item] | None = None
@@ -93,6 +101,10 @@ class RecordFolder(Generic[Item]):
     def content(self, id_: str) -> Path:
         """Return the path of a record's content."""
         return self.folder / id_ / self._content
+
+    def read(self, id_: str) -> bytes:
+        """Return a record's content.  Raises OSError, also if it is not a regular file."""
+        return read_plain_file(self.content(id_), MAX_CONTENT)
 
     # The methods below need the lock.
 
@@ -143,10 +155,10 @@ class RecordFolder(Generic[Item]):
         for id_ in self._ids():
             path = self.folder / id_ / self._file
             try:
-                item = self._kind(**json.loads(path.read_bytes()))
+                item = self._made(read_plain_file(path, MAX_BYTES))
             except FileNotFoundError:  # deleted meanwhile
                 continue
-            except (OSError, ValueError, TypeError) as error:
+            except (OSError, ValueError, TypeError, RecursionError) as error:
                 logger.warning("%s cannot be read: %s", path, error)
                 complete = complete and not isinstance(error, OSError)
                 continue
@@ -155,15 +167,34 @@ class RecordFolder(Generic[Item]):
         found.sort(key=lambda item: (item.created_at, item.id))
         return {item.id: item for item in found}, complete
 
+    def _made(self, content: bytes) -> Item:
+        """Return a record from its JSON.  Raises ValueError, TypeError and RecursionError."""
+        values = json.loads(content)
+        json.dumps(values, ensure_ascii=False).encode()  # no answer could contain a lone surrogate
+        for name, value in values.items() if isinstance(values, dict) else ():
+            if name in self._types and not isinstance(value, self._types[name]):
+                raise TypeError(f"{name} is a {type(value).__name__}")
+        return self._kind(**values)
+
     def _temporary(self) -> Path:
         return self.folder / f"{TEMPORARY}{secrets.token_hex(8)}"
 
     def _ids(self) -> Iterator[str]:
         try:
             with os.scandir(self.folder) as entries:
-                yield from [entry.name for entry in entries if not entry.name.startswith(".")]
+                names = [entry.name for entry in entries if self._is_record(entry)]
         except FileNotFoundError:
             return
+        yield from names
+
+    def _is_record(self, entry: os.DirEntry[str]) -> bool:
+        if entry.name.startswith("."):
+            return False
+        if entry.is_symlink():
+            path = self.folder / entry.name
+            logger.warning("%s is a link; it is ignored. Put the folder itself there.", path)
+            return False
+        return True
 
 
 def _json(item: Record) -> bytes:

@@ -13,6 +13,7 @@ from voxcpm_openai.errors import InvalidRequest, UnknownVoice
 from voxcpm_openai.principal import ANONYMOUS, Principal
 from voxcpm_openai.settings import Settings
 from voxcpm_openai.voices.store.data_folder import DataFolder, StoredVoice
+from voxcpm_openai.voices.store.records import Item, RecordFolder
 
 logger = logging.getLogger(__name__)
 
@@ -83,6 +84,9 @@ class VoiceStore:
                 raise UnknownVoice(
                     f"The candidate '{candidate_id}' does not exist. Candidates are kept an hour."
                 )
+            clip = _read(self._data.candidates, candidate_id)
+            if not clip:
+                raise UnknownVoice(f"The candidate '{candidate_id}' has no clip. Design it again.")
             stored = StoredVoice(
                 id=f"voice_{secrets.token_hex(12)}",
                 name=candidate.name,
@@ -93,7 +97,7 @@ class VoiceStore:
                 language=candidate.language,
                 provenance=candidate.provenance,
             )
-            self._put(stored, self._data.candidates.content(candidate_id).read_bytes(), principal)
+            self._put(stored, clip, principal)
             self._data.candidates.remove(candidate_id)
         return self._voice(stored)
 
@@ -123,8 +127,7 @@ class VoiceStore:
         """Delete a voice and all that was made from its clip.  Raises as ``update`` does."""
         with self._data.writing():
             self._modifiable(id_, principal)
-            clip = self._data.voices.content(id_)
-            content = clip.read_bytes() if clip.is_file() else b""
+            content = _read(self._data.voices, id_)
             self._data.voices.remove(id_)
         self._forget(content)
 
@@ -177,3 +180,12 @@ class VoiceStore:
                 path.unlink(missing_ok=True)
             except OSError as error:
                 logger.warning("%s of a deleted voice cannot be deleted: %s", path, error.strerror)
+
+
+def _read(records: RecordFolder[Item], id_: str) -> bytes:
+    """Return the clip of a record; nothing if it cannot be read."""
+    try:
+        return records.read(id_)
+    except OSError as error:
+        logger.warning("a clip cannot be read: %s", error)
+        return b""
