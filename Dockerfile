@@ -29,7 +29,7 @@ ENV PATH=/opt/venv/bin:$PATH \
 VOLUME /data
 EXPOSE 7861
 HEALTHCHECK --interval=15s --timeout=5s --start-period=120s CMD ["python", "-c", \
-  "import os, urllib.request as u; u.urlopen('http://127.0.0.1:' + os.environ['VOXCPM_PORT'] + '/ready', timeout=4)"]
+  "import os, urllib.request as u; u.urlopen('http://127.0.0.1:' + (os.environ.get('VOXCPM_PORT') or '7861') + '/ready', timeout=4)"]
 STOPSIGNAL SIGTERM
 CMD ["voxcpm-openai", "serve"]
 

@@ -75,7 +75,7 @@ def main(ctx: click.Context, /, **options: Any) -> None:
         f"the engine in process: the HTTP layer adds {http - engine:.2f} ms ({http / engine:.2f}x)"
     )
     if (file := options["json_file"]) is not None:
-        write_json(file, [*json.loads(file.read_text()), {"first_byte_p50": cost}])
+        write_json(Path(file), [*json.loads(Path(file).read_text()), {"first_byte_p50": cost}])
 
 
 if __name__ == "__main__":

@@ -27,12 +27,31 @@ class WordList(fields.Field[tuple[str, ...]]):
         return tuple(word.strip() for word in value if word.strip())
 
 
+def _expanded(value: object, message: str) -> Path:
+    """Return the path of a text, with ``~`` expanded.  Raises ValidationError."""
+    try:
+        if isinstance(value, str) and value.strip() and "\0" not in value:
+            return Path(value).expanduser()
+    except RuntimeError:  # there is no such user
+        pass
+    raise ValidationError(message)
+
+
+def _holds(test: Callable[[], bool]) -> bool:
+    """Return whether a test of a path holds; not if the path cannot even be looked at."""
+    try:
+        return test()
+    except OSError:
+        return False
+
+
 class ExistingFolder(fields.Field[Path]):
     """A folder that exists; ``~`` is expanded."""
 
     def _deserialize(self, value: object, *_: object, **__: object) -> Path:
-        if not isinstance(value, str) or not (path := Path(value).expanduser()).is_dir():
-            raise ValidationError("Not a folder that exists.")
+        path = _expanded(value, message := "Not a folder that exists.")
+        if not _holds(path.is_dir):
+            raise ValidationError(message)
         return path.resolve()
 
 
@@ -40,8 +59,9 @@ class ExistingFile(fields.Field[Path]):
     """A file that exists; ``~`` is expanded."""
 
     def _deserialize(self, value: object, *_: object, **__: object) -> Path:
-        if not isinstance(value, str) or not (path := Path(value).expanduser()).is_file():
-            raise ValidationError("Not a file that exists.")
+        path = _expanded(value, message := "Not a file that exists.")
+        if not _holds(path.is_file):
+            raise ValidationError(message)
         return path.resolve()
 
 
@@ -49,10 +69,8 @@ class CreatableFolder(fields.Field[Path]):
     """A folder that is created when it is first needed; ``~`` is expanded."""
 
     def _deserialize(self, value: object, *_: object, **__: object) -> Path:
-        if not isinstance(value, str) or not value.strip():
-            raise ValidationError("Not a folder's path.")
-        path = Path(value).expanduser()
-        if path.exists() and not path.is_dir():
+        path = _expanded(value, "Not a folder's path.")
+        if _holds(path.exists) and not path.is_dir():
             raise ValidationError("Not a folder.")
         return path.absolute()
 

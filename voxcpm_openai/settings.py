@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from marshmallow import ValidationError
 
+from voxcpm_openai.addresses import HOST
 from voxcpm_openai.errors import SettingsError
 from voxcpm_openai.setting_types import TABLE, readers, setting, setting_fields
 
@@ -43,7 +44,9 @@ class Settings:
 
     host: str = setting(
         "127.0.0.1",
-        "The address to listen on. Beyond loopback, `api_keys` or `allow_open` is required.",
+        "The address to listen on: IPv4, IPv6, a name, or `unix:/path` for a socket. Beyond "
+        "loopback, `api_keys` or `allow_open` is required.",
+        pattern=HOST,
     )
     port: int = setting(7861, "The port to listen on.", min=1, max=65535)
     workers: int = setting(
@@ -173,8 +176,8 @@ def read_settings(environ: Mapping[str, str] | None = None) -> tuple[Settings, l
     """Read the server's settings and list the problems; a wrong value keeps its default."""
     problems: list[str] = []
     environ = os.environ if environ is None else environ
-    path = environ.get(CONFIG_VARIABLE, "")
-    file = _read_file(Path(path).expanduser(), problems) if path else {}
+    path = environ.get(CONFIG_VARIABLE, "").strip()
+    file = _read_file(path, problems) if path else {}
     values, wrong = read_values(Settings, raw := RawSettings(environ, file, path))
     return Settings(**values, raw=raw), problems + wrong
 
@@ -189,7 +192,7 @@ def sources(kind: type, raw: RawSettings) -> list[Source]:
         key = f"{table}.{field.name}" if table else field.name
         variable = PREFIX + key.upper().replace(".", "_").replace("-", "_")
         value, origin = field.default, "default"
-        if variable in raw.environ:
+        if raw.environ.get(variable, "").strip():  # an empty one counts as unset
             value, origin = raw.environ[variable], variable
         elif field.name in content:
             value, origin = content[field.name], f"{raw.path}: {key}"
@@ -243,11 +246,12 @@ def _xdg(variable: str, default: str) -> Path:
     return (root if root.is_absolute() else Path.home() / default) / "voxcpm-openai"
 
 
-def _read_file(path: Path, problems: list[str]) -> dict[str, object]:
+def _read_file(path: str, problems: list[str]) -> dict[str, object]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        problems.append(f"{CONFIG_VARIABLE} = {str(path)!r}: cannot be read: {error.strerror}.")
+        return tomllib.loads(Path(path).expanduser().read_text(encoding="utf-8"))
+    except (OSError, RuntimeError) as error:  # RuntimeError: ~ of a user who does not exist
+        why = getattr(error, "strerror", None) or error
+        problems.append(f"{CONFIG_VARIABLE} = {path!r}: cannot be read: {why}.")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        problems.append(f"{CONFIG_VARIABLE} = {str(path)!r}: is not TOML: {error}.")
+        problems.append(f"{CONFIG_VARIABLE} = {path!r}: is not TOML: {error}.")
     return {}

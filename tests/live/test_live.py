@@ -14,9 +14,6 @@ import pytest
 
 from tests.support import TONE_PLUGINS
 from tests.support.live_server import Server
-from voxcpm_openai.errors import StartError
-from voxcpm_openai.gunicorn_conf import check_open
-from voxcpm_openai.settings import Settings
 
 SPEECH = "/v1/audio/speech"
 CHUNK_BYTES = 3840 * 2
@@ -189,10 +186,3 @@ def test_a_server_that_cannot_start_logs_the_reason_in_one_line(
         assert message in server.wait_for(lambda line: "cannot start" in line)
         assert server.process.wait(30) != 0
     assert not any("Traceback" in line for line in server.lines)
-
-
-@pytest.mark.parametrize("settings", [Settings(allow_open=True), Settings(api_keys=("key",))])
-def test_beyond_loopback_keys_or_a_setting_are_required(settings: Settings) -> None:
-    check_open(["0.0.0.0", "::", "speech.example"], settings)
-    with pytest.raises(StartError, match=r"0\.0\.0\.0, ::, speech.example would admit anyone"):
-        check_open(["127.0.0.1", "0.0.0.0", "::", "::1", "speech.example"], Settings())

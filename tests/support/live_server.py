@@ -10,7 +10,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from tests.support import ROOT
 
@@ -23,10 +23,23 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-class Server:
-    """``gunicorn -c gunicorn.conf.py wsgi:app`` with the settings given as variables."""
+GUNICORN = ("-m", "gunicorn", "-c", "gunicorn.conf.py", "wsgi:app")
+SERVE = ("-m", "voxcpm_openai", "serve")
 
-    def __init__(self, **settings: str) -> None:
+
+class Server:
+    """``gunicorn -c gunicorn.conf.py wsgi:app`` with the settings given as variables.
+
+    ``command``: other arguments of Python; ``environ``: further variables.
+    """
+
+    def __init__(
+        self,
+        *,
+        command: Sequence[str] = GUNICORN,
+        environ: Mapping[str, str] | None = None,
+        **settings: str,
+    ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         clean = {k: v for k, v in os.environ.items() if not k.startswith("VOXCPM_")}
@@ -34,9 +47,9 @@ class Server:
         self.lines: list[str] = []
         self._news = threading.Condition()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "wsgi:app"],
+            [sys.executable, *command],
             cwd=ROOT,
-            env={**clean, **variables, "VOXCPM_PORT": str(self.port)},
+            env={**clean, "VOXCPM_PORT": str(self.port), **variables, **(environ or {})},
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -66,7 +79,7 @@ class Server:
         return line
 
     def wait_ready(self) -> Server:
-        self.wait_for(lambda line: " ready at http" in line)
+        self.wait_for(lambda line: " ready at " in line)
         return self
 
     def ready(self) -> dict[str, dict[str, int]]:

@@ -174,3 +174,17 @@ def test_serve_reports_a_wrong_setting_in_one_line() -> None:
     result = run("serve", port="x")
     assert result.returncode == 1
     assert output_of(result).startswith("Error: VOXCPM_PORT = 'x': Not a valid integer.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--host", ""), "'--host': It is empty."),
+        (("--host", "a host"), "VOXCPM_HOST = 'a host'"),
+        (("--port", "0"), "1<=x<=65535"),
+    ],
+)
+def test_serve_refuses_a_wrong_option(arguments: tuple[str, ...], message: str) -> None:
+    result = run("serve", *arguments)
+    assert result.returncode != 0
+    assert message in output_of(result)

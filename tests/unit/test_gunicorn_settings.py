@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import runpy
-import sys
 from pathlib import Path
 
 import pytest
-from gunicorn.config import Config
 
-from tests.support import ROOT
+from tests.support.gunicorn_config import config
 from voxcpm_openai.server.worker import Worker
 
-FILE = ROOT / "gunicorn.conf.py"
 CHOSEN = {
     "timeout": 120,  # seconds without a heartbeat of the worker
     "keepalive": 75,  # seconds; nginx's connections idle for 60, so that it closes first
@@ -22,20 +17,6 @@ CHOSEN = {
     "accesslog": None,  # a line a request is written by the app
 }
 """What does not depend on the settings."""
-
-
-def config(monkeypatch: pytest.MonkeyPatch, **settings: str) -> Config:
-    """Return gunicorn's configuration with these settings."""
-    for name in [name for name in os.environ if name.startswith("VOXCPM_")]:
-        monkeypatch.delenv(name)
-    for name, value in settings.items():
-        monkeypatch.setenv(f"VOXCPM_{name.upper()}", value)
-    monkeypatch.delitem(sys.modules, "voxcpm_openai.gunicorn_conf", raising=False)
-    made = Config()
-    for name, value in runpy.run_path(str(FILE)).items():
-        if name in made.settings:  # gunicorn does the same
-            made.set(name, value)
-    return made
 
 
 @pytest.mark.parametrize("name", CHOSEN)

@@ -51,20 +51,20 @@ ALLOWED_PLACES = {
 LEAVES = set("clips contracts errors files playout principal setting_types settings".split())
 CORE = LEAVES | set("audio context gate lexicons lifecycle limits registry resolve".split())
 CORE |= {"speech", "text", "voices"}
-ALLOWED_PARTS = {
-    "errors": set(),
-    "playout": set(),
+ALLOWED_PARTS: dict[str, set[str]] = {
+    **{
+        part: set()
+        for part in ("addresses", "english", "errors", "files", "load_client", "playout")
+    },
     "setting_types": set(),
-    "settings": {"errors", "setting_types"},
+    "settings": {"addresses", "errors", "setting_types"},
     "principal": {"errors"},
     "contracts": {"settings"},
     "generator_stream": {"contracts"},
     "contract_checks": {"contracts", "setting_types", "text"},
     "checked_stream": {"contract_checks", "contracts", "errors"},
-    "files": set(),
     "clips": {"files"},
     "audio": {"clips", "contracts", "errors"},
-    "english": set(),
     "chinese": {"english"},
     "text": {"contracts", "settings"},
     "plugin_loader": {"errors", "hookspecs", "settings"},
@@ -80,16 +80,18 @@ ALLOWED_PARTS = {
     "speech": {"audio", "checked_stream", "contracts", "errors", "gate", "playout", "resolve"},
     "context": LEAVES
     | {"text", "lexicons", "lifecycle", "limits", "registry", "resolve", "voices"},
-    "load_client": set(),
     "load_test": {"audio", "errors", "load_client", "playout"},
     "embedded": {"audio", "contracts", "english", "errors", "gate", "playout"},
     "runtime": {"audio", "contracts", "errors", "playout", "setting_types", "settings"},
     "web": CORE | {"__init__"},
     "app": {"context", "settings", "web"},
     "server": {"context", "errors", "settings", "web"},
-    "wsgi": {"app", "context", "errors", "settings", "web"},
-    "gunicorn_conf": {"errors", "lexicons", "registry", "server", "settings"},
-    "cli": CORE | {"__init__", "load_test", "runtime"},
+    "wsgi": {"addresses", "app", "context", "errors", "serving", "settings", "web"},
+    "start_checks": {"addresses", "errors", "lexicons", "registry", "settings"},
+    "serving": {"addresses", "settings"},
+    "master": {"addresses", "errors", "server", "serving", "settings", "start_checks"},
+    "gunicorn_conf": {"addresses", "errors", "master", "server", "serving", "settings"},
+    "cli": CORE | {"__init__", "load_test", "runtime", "start_checks"},
     "__init__": LEAVES | {"audio", "gate", "generator_stream", "hookspecs"},
     "__main__": {"cli"},
     "testing": {

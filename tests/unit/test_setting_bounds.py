@@ -37,9 +37,11 @@ def test_a_number_is_within_its_bounds(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NEVER_EMPTY)
-def test_a_required_string_must_not_be_empty(name: str) -> None:
-    with pytest.raises(SettingsError, match=f"VOXCPM_{name.upper()}"):
-        load(name, "")
+def test_a_required_string_must_not_be_empty_in_the_file(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text(f'{name} = ""\n')
+    with pytest.raises(SettingsError, match=f"settings.toml: {name} = ''"):
+        load_settings({"VOXCPM_CONFIG": str(file)})
 
 
 @pytest.mark.parametrize("name", ["host", "engine", "default_voice"])
@@ -55,6 +57,18 @@ def test_the_data_folder_may_be_missing_but_must_not_be_a_file(tmp_path: Path) -
     assert load("data_dir", tmp_path) == tmp_path
     assert load("data_dir", tmp_path / "later") == tmp_path / "later"
     assert not (tmp_path / "later").exists()
+
+
+@pytest.mark.parametrize("value", [f"/{'x' * 256}", "~nobody-of-this-name/x"])
+@pytest.mark.parametrize("name", ["voices_dir", "plugins_dir", "lexicon", "config"])
+def test_a_path_that_cannot_be_looked_at_is_a_wrong_setting(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"VOXCPM_{name.upper()} = "):
+        load(name, value)
+
+
+def test_a_data_folder_of_an_unknown_user_is_a_wrong_setting() -> None:
+    with pytest.raises(SettingsError, match="VOXCPM_DATA_DIR = '~nobody-of-this-name/x'"):
+        load("data_dir", "~nobody-of-this-name/x")
 
 
 @pytest.mark.parametrize("name", ["voices_dir", "plugins_dir"])
@@ -73,9 +87,10 @@ def test_a_list_setting_in_the_file_must_be_a_list_of_strings(tmp_path: Path, va
 
 
 @pytest.mark.parametrize("name", ["voices_dir", "data_dir"])
-def test_a_folder_setting_in_the_file_must_be_a_string(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("value", ["7", r'"/a\u0000b"'])
+def test_a_folder_setting_in_the_file_must_be_a_path(tmp_path: Path, name: str, value: str) -> None:
     file = tmp_path / "settings.toml"
-    file.write_text(f"{name} = 7\n")
+    file.write_text(f"{name} = {value}\n")
     with pytest.raises(SettingsError, match="Not a folder"):
         load_settings({"VOXCPM_CONFIG": str(file)})
 

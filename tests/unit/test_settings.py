@@ -10,7 +10,7 @@ import pytest
 from voxcpm_openai.errors import PluginError, SettingsError
 from voxcpm_openai.registry import load_registry
 from voxcpm_openai.setting_types import plugin_settings, setting
-from voxcpm_openai.settings import RawSettings, Settings, load_settings, sources
+from voxcpm_openai.settings import RawSettings, Settings, Source, load_settings, sources
 
 
 def config(folder: Path, text: str) -> dict[str, str]:
@@ -104,6 +104,31 @@ def test_sources_name_the_origin_of_each_value(tmp_path: Path) -> None:
     assert origins["port"] == "VOXCPM_PORT"
     assert origins["workers"].endswith("voxcpm.toml: workers")
     assert origins["host"] == "default"
+
+
+def every_setting() -> list[tuple[type, Source]]:
+    """List all settings, the plugins' own included, with their classes."""
+    kinds = (Settings, *load_registry(Settings()).plugin_settings())
+    return [(kind, source) for kind in kinds for source in sources(kind, RawSettings())]
+
+
+@pytest.mark.parametrize("empty", ["", " "])
+@pytest.mark.parametrize(
+    ("kind", "source"), every_setting(), ids=[source.variable for _, source in every_setting()]
+)
+def test_an_empty_variable_counts_as_unset(kind: type, source: Source, empty: str) -> None:
+    settings = load_settings({source.variable: empty, "VOXCPM_CONFIG": empty})
+    assert getattr(settings.of(kind), source.name) == source.value
+    (read,) = [one for one in sources(kind, settings.raw) if one.variable == source.variable]
+    assert read == source
+
+
+def test_an_empty_variable_does_not_hide_the_file(tmp_path: Path) -> None:
+    environ = config(tmp_path, 'api_keys = ["key"]\nport = 9000\n[beep]\npitch = 330\n')
+    names = ("VOXCPM_API_KEYS", "VOXCPM_PORT", "VOXCPM_BEEP_PITCH")
+    settings = load_settings({**environ, **dict.fromkeys(names, "")})
+    assert (settings.api_keys, settings.port) == (("key",), 9000)
+    assert settings.of(BeepSettings).pitch == 330
 
 
 def test_every_setting_has_help() -> None:

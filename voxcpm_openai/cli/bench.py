@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
-from pathlib import Path
+from functools import partial
 
 import click
 
+from voxcpm_openai.cli.output import checked, opened
 from voxcpm_openai.load_test import TEXTS, LoadPlan, LoadReport, Percentiles, run
 
 DEFAULT_URL = "http://127.0.0.1:7861"
@@ -54,7 +55,7 @@ def _levels(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[i
 @click.option(
     "--json",
     "json_file",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    callback=partial(checked, binary=False),
     help="Write all figures to this file too, in seconds.",
 )
 def bench(
@@ -66,7 +67,7 @@ def bench(
     model: str,
     text: str | None,
     api_key: str | None,
-    json_file: Path | None,
+    json_file: str | None,
 ) -> None:
     """Send speech requests to the server at URL, with rising numbers of streams.
 
@@ -93,7 +94,9 @@ def bench(
     warm_up = reports[0].warm_up
     click.echo(f"warm-up: first byte {warm_up.first_byte * 1e3:.1f} ms")
     if json_file is not None:
-        json_file.write_text(json.dumps([asdict(report) for report in reports], indent=1) + "\n")
+        content = json.dumps([asdict(report) for report in reports], indent=1) + "\n"
+        with opened(json_file, binary=False) as file:
+            file.write(content.encode())
 
 
 def _run(plan: LoadPlan) -> LoadReport:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Mapping
 
@@ -9,9 +10,9 @@ import click
 
 from voxcpm_openai.contracts import EngineSpec
 from voxcpm_openai.errors import StartError
-from voxcpm_openai.lexicons import server_lexicon
-from voxcpm_openai.registry import Registry, choose_engine, read_registry
+from voxcpm_openai.registry import Registry
 from voxcpm_openai.settings import (
+    PREFIX,
     Settings,
     Source,
     load_settings,
@@ -19,9 +20,29 @@ from voxcpm_openai.settings import (
     read_values,
     sources,
 )
+from voxcpm_openai.start_checks import examine
+
+
+def _setting(
+    _ctx: click.Context, param: click.Parameter, value: str | int | None
+) -> str | int | None:
+    """Let an option win over the setting of its name, in all processes of the server."""
+    if value == "":
+        raise click.BadParameter("It is empty.")
+    if value is not None:
+        os.environ[f"{PREFIX}{str(param.name).upper()}"] = str(value)
+    return value
 
 
 @click.command()
+@click.option("--host", callback=_setting, expose_value=False, help="Instead of VOXCPM_HOST.")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    callback=_setting,
+    expose_value=False,
+    help="Instead of VOXCPM_PORT.",
+)
 def serve() -> None:
     """Start the server (gunicorn) in the foreground, at VOXCPM_HOST and VOXCPM_PORT."""
     load_settings()  # report a wrong setting before gunicorn starts
@@ -34,23 +55,19 @@ def serve() -> None:
 @click.command()
 def check() -> None:
     """Print the settings, the plugins and the engine; exit with 1 if the server cannot start."""
-    settings, problems = read_settings()
-    registry: Registry | None = None
-    try:
-        registry, wrong = read_registry(settings)
-        problems += wrong
-    except StartError as error:
-        problems.append(str(error))
-    _print_settings(settings, registry.plugin_settings() if registry else [])
-    if registry:
+    settings, wrong = read_settings()
+    report = examine(settings, problems=wrong)
+    problems = list(report.problems)
+    _print_settings(settings, report.registry.plugin_settings() if report.registry else [])
+    if report.registry:
         try:
-            _print_plugins(registry, settings)
+            _print_plugins(report.registry, settings)
         except StartError as error:
             problems.append(str(error))
-    try:
-        server_lexicon(settings)
-    except StartError as error:
-        problems.append(str(error))
+    if report.choice:
+        click.echo(f"chosen: engine {report.choice.spec.name} ({report.choice.reason})")
+    for warning in report.warnings:
+        click.secho(f"warning: {warning}", fg="yellow", err=True)
     for problem in dict.fromkeys(problems):
         click.secho(f"wrong: {problem}", fg="red", err=True)
     if problems:
@@ -94,5 +111,3 @@ def _print_plugins(registry: Registry, settings: Settings) -> None:
         click.echo(f"{kind} {spec.name}: {reason or 'can run here'}")
         if isinstance(spec, EngineSpec) and spec.install_hint:
             click.echo(f"  {spec.install_hint}")
-    choice = choose_engine(registry, settings)
-    click.echo(f"chosen: engine {choice.spec.name} ({choice.reason})")

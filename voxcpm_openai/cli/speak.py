@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import click
 import soundfile
 
+from voxcpm_openai.cli.output import STDIO, Output, checked, opened
 from voxcpm_openai.context import AppContext
 from voxcpm_openai.gate import DeadlineGate
 from voxcpm_openai.principal import OPERATOR
 from voxcpm_openai.resolve import SpeechRequest
 from voxcpm_openai.settings import load_settings
 from voxcpm_openai.speech import Speech
-
-STDIO = "-"
 
 SIZED = ("WAV", "FLAC")
 """Formats that do not state their length when streamed; files on disk should."""
@@ -28,7 +27,9 @@ Write = Callable[[bytes], object]
 
 @click.command()
 @click.argument("text")
-@click.option("-o", "--output", required=True, help="The file to write, or - for stdout.")
+@click.option(
+    "-o", "--output", callback=checked, required=True, help="The file to write, or - for stdout."
+)
 @click.option("--voice", help="The voice's id.  Default: VOXCPM_DEFAULT_VOICE.")
 @click.option("--model", help="The model's id.  Default: the first that the engine serves.")
 @click.option(
@@ -56,13 +57,13 @@ def speak(
     with ctx.running_engine() as engine:
         utterance, spec = ctx.resolver.resolve(request, engine, OPERATOR)
         container = spec.format.name.upper()
-        sized = output != STDIO and container in SIZED
-        if sized:  # soundfile writes the container, with its length
-            spec = replace(spec, format=formats["pcm"])
-        with (
-            _opened(output, container if sized else None, spec.rate) as write,
-            closing(Speech(engine, utterance, spec, DeadlineGate(1))) as speech,
-        ):
+        with ExitStack() as stack:
+            file = stack.enter_context(opened(output))
+            write: Write = file.write
+            if file.whole and container in SIZED:
+                spec = replace(spec, format=formats["pcm"])
+                write = stack.enter_context(_sized(file, container, spec.rate))
+            speech = stack.enter_context(closing(Speech(engine, utterance, spec, DeadlineGate(1))))
             _write(speech, write, len(utterance.segments))
 
 
@@ -89,28 +90,40 @@ def _format_of(output: str, known: list[str]) -> str:
 
 
 @contextmanager
-def _opened(output: str, container: str | None, rate: int) -> Iterator[Write]:
-    """Open the output for encoded bytes, or for 16-bit samples with a ``container``.
+def _sized(output: Output, container: str, rate: int) -> Iterator[Write]:
+    """Write a container of 16-bit samples that states its length; yield what takes the samples."""
+    file = _SoundFile(output)
+    with soundfile.SoundFile(
+        file, "w", rate, channels=1, subtype="PCM_16", format=container
+    ) as sound:
 
-    Writes are atomic: an unfinished file is deleted.
-    """
-    if output == STDIO:
-        yield sys.stdout.buffer.write
-        sys.stdout.buffer.flush()
-        return
-    path = Path(output)
-    unfinished = path.with_name(f".{path.name}.part")
-    try:
-        with unfinished.open("wb") as file:
-            if container is None:
-                yield file.write
-            else:
-                with soundfile.SoundFile(
-                    file, "w", rate, channels=1, subtype="PCM_16", format=container
-                ) as sound:
-                    yield lambda samples: sound.buffer_write(samples, dtype="int16")
-        unfinished.replace(path)
-    except OSError as error:
-        raise click.ClickException(f"{output} cannot be written: {error.strerror}") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
+        def write(samples: bytes) -> None:
+            sound.buffer_write(samples, dtype="int16")
+            file.check()
+
+        yield write
+    file.check()
+
+
+class _SoundFile:
+    """An output as soundfile wants it, which loses the errors that its files raise."""
+
+    def __init__(self, output: Output) -> None:
+        self.seek = output.seek
+        self.tell = output.tell
+        self._output = output
+        self._error: click.ClickException | None = None
+
+    def write(self, data: bytes) -> int:
+        """Write the data, unless an earlier write has failed."""
+        if self._error is None:
+            try:
+                self._output.write(data)
+            except click.ClickException as error:
+                self._error = error
+        return len(data)
+
+    def check(self) -> None:
+        """Raise ClickException if a write has failed."""
+        if self._error is not None:
+            raise self._error

@@ -43,9 +43,11 @@ TLS_HELLO = b"\x16"
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     """One process: one app, one engine, an event loop, a pool of threads."""
 
+    wsgi: object = None
+    """The app, once it is loaded."""
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.wsgi: object = None
         self.connections: set[Connection] = set()
         self._no_accept_until = 0.0
 

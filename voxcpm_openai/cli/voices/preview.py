@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import click
 import soundfile
 
+from voxcpm_openai.cli.output import checked, is_special, opened
 from voxcpm_openai.context import AppContext
 from voxcpm_openai.contracts import Utterance
 from voxcpm_openai.principal import OPERATOR
@@ -28,22 +28,31 @@ PLAYERS = (
 )
 """Programs that play a WAV file."""
 
-STDIO = "-"
+ENDINGS = (".flac", ".wav")
 
 
 @click.command()
 @click.argument("id_", metavar="ID")
-@click.option("-o", "--output", help="Write it to this .flac or .wav file (- is stdout: FLAC).")
+@click.option(
+    "-o",
+    "--output",
+    callback=checked,
+    help="Write it to this .flac or .wav file (- is stdout: FLAC).",
+)
 def preview(id_: str, output: str | None) -> None:
     """Play a preview of the voice or candidate ID, or save it."""
+    if output is not None and not (_ending(output) or is_special(output)):
+        raise click.UsageError(f"'{Path(output).name}' must end in .flac or .wav.")
     ctx = AppContext.open(load_settings())
     audio = ctx.candidates.clip(id_, OPERATOR) or _voice_preview(ctx, id_)
-    if output == STDIO:
-        sys.stdout.buffer.write(audio)
-    elif output is None:
+    if output is None:
         _play(audio)
     else:
-        _save(audio, Path(output))
+        _save(audio, output)
+
+
+def _ending(output: str) -> str | None:
+    return next((ending for ending in ENDINGS if output.lower().endswith(ending)), None)
 
 
 def _voice_preview(ctx: AppContext, id_: str) -> bytes:
@@ -59,17 +68,15 @@ def _voice_preview(ctx: AppContext, id_: str) -> bytes:
     return ctx.previews.get(voice, ctx.engine.name, synthesize).content
 
 
-def _save(audio: bytes, path: Path) -> None:
-    if path.suffix.lower() not in (".flac", ".wav"):
-        raise click.UsageError(f"'{path.name}' must end in .flac or .wav.")
-    try:
-        if path.suffix.lower() == ".flac":
-            path.write_bytes(audio)
-        else:
-            samples, rate = soundfile.read(io.BytesIO(audio), dtype="int16")
-            soundfile.write(path, samples, rate)
-    except (OSError, soundfile.LibsndfileError) as error:
-        raise click.ClickException(f"{path} cannot be written: {error}") from error
+def _save(audio: bytes, output: str) -> None:
+    """Write a FLAC, or the WAV of it."""
+    if _ending(output) == ".wav":
+        samples, rate = soundfile.read(io.BytesIO(audio), dtype="int16")
+        wav = io.BytesIO()
+        soundfile.write(wav, samples, rate, format="WAV")
+        audio = wav.getvalue()
+    with opened(output) as file:
+        file.write(audio)
 
 
 def _play(audio: bytes) -> None:
@@ -77,9 +84,9 @@ def _play(audio: bytes) -> None:
     if player is None:
         raise click.ClickException("no audio player was found; save it with -o sample.wav instead.")
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "sample.wav"
+        path = f"{folder}/sample.wav"
         _save(audio, path)
-        done = subprocess.run([*player, str(path)], check=False)
+        done = subprocess.run([*player, path], check=False)
     if done.returncode:
         raise click.ClickException(
             f"{player[0]} cannot play it; save it with -o sample.wav instead."

@@ -1,0 +1,87 @@
+"""What must be right before a server starts: ``serve``, a reload and ``check`` ask here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from tempfile import TemporaryDirectory
+
+from voxcpm_openai.addresses import Address, address_of, is_loopback, problem_of, shown
+from voxcpm_openai.errors import StartError
+from voxcpm_openai.lexicons import server_lexicon
+from voxcpm_openai.registry import EngineChoice, Registry, choose_engine, read_registry
+from voxcpm_openai.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class StartReport:
+    """What the checks found.  The server can start if there are no ``problems``."""
+
+    registry: Registry | None
+    choice: EngineChoice | None
+    problems: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def examine(
+    settings: Settings,
+    addresses: Sequence[Address] | None = None,
+    *,
+    problems: Iterable[str] = (),
+    must_be_free: Iterable[Address] = (),
+) -> StartReport:
+    """Check the settings, the addresses, the plugins, the engine, the lexicon, the data folder.
+
+    ``addresses``: where the server listens, if not where the settings say; ``problems``: those
+    that are known already; ``must_be_free``: the addresses where no other server may listen.
+    """
+    if addresses is None:
+        addresses = [address_of(settings.host, settings.port)]
+    taken = set(must_be_free)
+    at = (problem_of(address, must_be_free=address in taken) for address in addresses)
+    found = [*problems, *filter(None, at)]
+    registry: Registry | None = None
+    choice: EngineChoice | None = None
+    try:
+        check_open(addresses, settings)
+    except StartError as error:
+        found.append(str(error))
+    try:
+        registry, wrong = read_registry(settings)
+        found += wrong
+        choice = choose_engine(registry, settings)
+    except StartError as error:
+        found.append(str(error))
+    try:
+        server_lexicon(settings)
+    except StartError as error:
+        found.append(str(error))
+    missing, warnings = _check_data_folder(settings)
+    return StartReport(registry, choice, tuple(dict.fromkeys(found + missing)), tuple(warnings))
+
+
+def check_open(addresses: Sequence[Address], settings: Settings) -> None:
+    """Raise StartError if the server would listen beyond loopback without API keys."""
+    if settings.api_keys or settings.allow_open:
+        return
+    if beyond := [shown(address) for address in addresses if not is_loopback(address)]:
+        raise StartError(
+            f"listening on {', '.join(beyond)} would admit anyone. Set VOXCPM_API_KEYS, or "
+            "VOXCPM_ALLOW_OPEN=1 if that is intended."
+        )
+
+
+def _check_data_folder(settings: Settings) -> tuple[list[str], list[str]]:
+    """Return problems and warnings of the folder where added voices are kept."""
+    folder, exists = settings.data_folder, False
+    try:
+        exists = folder.exists()
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        with TemporaryDirectory(prefix=".voxcpm-", dir=there):
+            return [], []
+    except OSError as error:
+        reason = error.strerror or str(error)
+    if settings.data_dir is not None and not exists:
+        return [f"VOXCPM_DATA_DIR = '{folder}': the folder cannot be created: {reason}."], []
+    # The voices in it can be read, and speech needs none.
+    return [], [f"no voice can be added: {folder} cannot be written: {reason}."]
