@@ -12,7 +12,7 @@ COPY plugins plugins
 COPY voices voices
 
 FROM build AS build-cpu
-RUN pip install --constraint constraints.txt '.[mandarin]'
+RUN pip install --constraint constraints.txt '.[mandarin,spanish]'
 
 FROM build AS build-cuda
 # The constraint selects a release of torch, not a build: pip's default for Linux includes CUDA.

@@ -69,7 +69,7 @@ $(BIN)/python:
 
 $(VENV)/serve.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing the server into $(VENV) ..."
-	$(PIP) --editable ".[mandarin]"
+	$(PIP) --editable ".[mandarin,spanish]"
 	@touch $@
 
 $(VENV)/voxcpm.stamp: pyproject.toml constraints.txt | $(BIN)/python

@@ -1,4 +1,4 @@
-"""The embedded engine: English by hibari, Mandarin by Kokoro, on a CPU."""
+"""The embedded engine: English by hibari, Mandarin and Spanish by Kokoro, on a CPU."""
 
 from __future__ import annotations
 
@@ -38,14 +38,35 @@ class KokoroSettings:
     )
 
 
-def kokoro_missing(settings: Settings) -> str | None:
-    """Return what Kokoro lacks for Mandarin, or None."""
+def network_missing(settings: Settings) -> str | None:
+    """Return what Kokoro's network lacks, or None."""
     from voxcpm_openai.embedded.kokoro import model
-    from voxcpm_openai.embedded.mandarin import missing
 
-    if name := missing():
-        return f"The package {name} is missing: pip install 'voxcpm-openai[mandarin]'"
     return model.missing(settings.of(KokoroSettings).model)
+
+
+def languages_missing(settings: Settings) -> dict[str, str]:
+    """Return what is missing for each language of Kokoro's that cannot be spoken."""
+    from voxcpm_openai.embedded import mandarin, spanish
+    from voxcpm_openai.embedded.kokoro import model
+
+    found = {}
+    for language, (extra, name) in {
+        "zh": ("mandarin", mandarin.missing()),
+        "es": ("spanish", spanish.missing()),
+    }.items():
+        if name:
+            install = model.INSTALL.format(extra=extra)
+            found[language] = f"The package {name} is missing: {install}"
+        elif reason := model.missing(settings.of(KokoroSettings).model, extra):
+            found[language] = reason
+    return found
+
+
+def languages(settings: Settings) -> tuple[str, ...]:
+    """Return the languages that can be spoken, English first."""
+    missing = languages_missing(settings)
+    return ("en", *(language for language in ("zh", "es") if language not in missing))
 
 
 def hibari_missing(_settings: Settings) -> str | None:
@@ -57,14 +78,15 @@ def hibari_missing(_settings: Settings) -> str | None:
 
 
 def start(settings: Settings) -> Engine:
-    """Load hibari.  Kokoro is loaded at the first request in Mandarin."""
+    """Load hibari.  Kokoro is loaded at the first request that it speaks."""
     from voxcpm_openai.embedded.hibari import HibariSynthesizer, load
 
     english = HibariSynthesizer(load(), settings.threads or os.cpu_count() or 1)
-    if kokoro_missing(settings):
+    if network_missing(settings):
         return EmbeddedEngine({"en": [english]}, EMBEDDED)
     kokoro = _kokoro(settings, english.phonemize)
-    return EmbeddedEngine({"en": [english, kokoro], "zh": [kokoro]}, EMBEDDED)
+    others = {language: [kokoro] for language in languages(settings) if language != "en"}
+    return EmbeddedEngine({"en": [english, kokoro], **others}, EMBEDDED)
 
 
 def start_kokoro(settings: Settings) -> Engine:
@@ -73,7 +95,7 @@ def start_kokoro(settings: Settings) -> Engine:
 
     kokoro = _kokoro(settings, HibariSynthesizer(load(), 1).phonemize)
     kokoro.warm()
-    return EmbeddedEngine({"en": [kokoro], "zh": [kokoro]}, KOKORO)
+    return EmbeddedEngine({language: [kokoro] for language in languages(settings)}, KOKORO)
 
 
 def _kokoro(settings: Settings, english: Phonemizer) -> KokoroSynthesizer:
@@ -88,10 +110,10 @@ def _kokoro(settings: Settings, english: Phonemizer) -> KokoroSynthesizer:
 def register_engines(settings: Settings) -> list[EngineSpec]:
     """Offer the embedded engine, and the one that speaks English by Kokoro, too."""
     try:
-        missing = kokoro_missing(settings)
+        missing = languages_missing(settings)
+        spoken = languages(settings)
     except SettingsError:  # reported with all other settings
-        missing = "a setting is wrong"
-    languages = ("en",) if missing else ("en", "zh")
+        missing, spoken = {}, ("en",)
     return [
         EngineSpec(
             EMBEDDED,
@@ -100,22 +122,25 @@ def register_engines(settings: Settings) -> list[EngineSpec]:
             priority=50,
             settings=KokoroSettings,
             install_hint=(
-                "English on any CPU, and Mandarin with: pip install 'voxcpm-openai[mandarin]'"
+                "English on any CPU, and Mandarin and Spanish with: pip install "
+                "'voxcpm-openai[mandarin,spanish]'"
             ),
             aliases=(HIBARI,),
             voice_options=(HIBARI, KOKORO),
-            capabilities=capabilities(languages),
+            more_languages=missing,
+            capabilities=capabilities(spoken),
         ),
         EngineSpec(
             KOKORO,
             start_kokoro,
-            lambda settings: hibari_missing(settings) or kokoro_missing(settings),
+            lambda settings: hibari_missing(settings) or network_missing(settings),
             settings=KokoroSettings,
             install_hint=(
-                "English and Mandarin on a CPU in about a third of real time: pip install "
-                "'voxcpm-openai[mandarin]', VOXCPM_ENGINE=kokoro"
+                "English, Mandarin and Spanish on a CPU in about a third of real time: pip "
+                "install 'voxcpm-openai[mandarin,spanish]', VOXCPM_ENGINE=kokoro"
             ),
-            capabilities=capabilities(("en", "zh")),
+            more_languages=missing,
+            capabilities=capabilities(spoken),
         ),
     ]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from voxcpm_openai import Voice, hookimpl
 from voxcpm_openai.embedded.kokoro import voices
 
-KINDS = {"a": "American English", "b": "British English", "z": "Mandarin"}
+KINDS = {"a": "American English", "b": "British English", "z": "Mandarin", "e": "Spanish"}
 SEXES = {"f": "female", "m": "male"}
 LICENSE = "Apache-2.0"
 

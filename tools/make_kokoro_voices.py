@@ -1,6 +1,6 @@
 """Makes ``voxcpm_openai/embedded/kokoro``'s ``voices.npz`` and ``gains.json``.
 
-    pip install 'voxcpm-openai[mandarin]'
+    pip install 'voxcpm-openai[mandarin,spanish]'
     npm pack kokoro-js && tar -xzf kokoro-js-*.tgz package/voices
     python tools/make_kokoro_voices.py package/voices
 
@@ -18,16 +18,22 @@ import numpy as np
 
 from voxcpm_openai.embedded.kokoro import model, vocabulary, voices
 from voxcpm_openai.embedded.kokoro.loudness import trim, voiced_level
+from voxcpm_openai.embedded.spanish import SpanishPhonemizer
 
 FOLDER = Path(model.__file__).parent
 IDS = (
     "af_alloy af_bella af_heart af_nova af_sarah af_sky am_adam am_echo am_michael am_onyx am_puck "
     "bf_emma bm_fable bm_george "
+    "ef_dora em_alex em_santa "
     "zf_xiaobei zf_xiaoxiao zf_xiaoyi zm_yunjian zm_yunxi zm_yunxia zm_yunyang"
 ).split()
 ENGLISH = (
     "We were away all year long, and nobody had closed the door.",
     "The train to the city leaves at nine in the morning each day.",
+)
+SPANISH = (
+    "Vivimos en este país desde hace más de diez años.",
+    "El tren a la ciudad sale todos los días a las nueve de la mañana.",
 )
 MANDARIN = (
     "请问去火车站怎么走，我们想坐下午三点的火车。",
@@ -50,10 +56,12 @@ def sentences() -> tuple[dict[str, list[str]], float]:
     from misaki.zh import ZHG2P
 
     hibari, british, mandarin = Hibari(threads=1), G2P(british=True), ZHG2P()
+    spanish = SpanishPhonemizer()
     heard = [trim(np.asarray(hibari(text, seed=0), np.float32)) for text in ENGLISH]
     phonemes = {
         "a": [str(hibari.g2p(text)) for text in ENGLISH],
         "b": [str(british(text)) for text in ENGLISH],
+        "e": [spanish(text) for text in SPANISH],
         "z": [mandarin(text)[0] for text in MANDARIN],
     }
     return phonemes, float(np.mean([voiced_level(samples) for samples in heard]))

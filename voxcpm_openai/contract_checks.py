@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from numbers import Real
 
 import numpy as np
@@ -69,6 +69,8 @@ def spec_problems(spec: EngineSpec | TranscriberSpec) -> list[str]:
             found.append(f"priority = {spec.priority!r}: must be a whole number")
         if not isinstance(spec.install_hint, str):
             found.append(f"install_hint = {spec.install_hint!r}: must be a string")
+        if not isinstance(spec.more_languages, Mapping):
+            found.append(f"more_languages = {spec.more_languages!r}: must be a mapping")
         if spec.capabilities is not None and not isinstance(spec.capabilities, Capabilities):
             found.append(f"capabilities = {spec.capabilities!r}: must be a Capabilities")
     return found

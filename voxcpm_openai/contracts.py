@@ -277,12 +277,11 @@ class EngineSpec:
       cannot run here and how to change that.  It must be quick and import nothing heavy.
     - ``priority``: ``VOXCPM_ENGINE=auto`` runs the available engine of the highest priority.
     - ``settings``: the plugin's own settings, a class made by ``plugin_settings``.
-    - ``install_hint``: what to install or set to run this engine, and what it is good for; shown
-      where a request needs an engine that can do more than the running one.
+    - ``install_hint``: how to get this engine and what it is good for, where a request needs it.
     - ``aliases``: other names that ``VOXCPM_ENGINE`` may select it by.
     - ``voice_options``: tables of ``Voice.options`` that it reads, besides that of its own name.
-    - ``capabilities``: what is known of them before the start.  ``voxcpm-openai text`` shows with
-      them what the engine would be asked to say; without, it assumes the defaults.
+    - ``more_languages``: ISO 639-1 codes, each with a sentence: what to install to speak it.
+    - ``capabilities``: those before the start, for ``voxcpm-openai text``; else the defaults.
     """
 
     name: str
@@ -293,6 +292,7 @@ class EngineSpec:
     install_hint: str = ""
     aliases: tuple[str, ...] = ()
     voice_options: tuple[str, ...] = ()
+    more_languages: Mapping[str, str] = field(default_factory=dict, hash=False)
     capabilities: Capabilities | None = None
 
 

@@ -141,6 +141,7 @@ class Resolver:
         cleaned = rules.apply(cleaned, marks, can.phonemes)
         self._check_growth(cleaned)
         cleaned = self._in_known_letters(cleaned, marks, can)
+        self._check_language(request.language, can)
         asked = request.language if _speaks(can, request.language) else None
         only = can.languages[0] if len(can.languages) == 1 else None
         normalize = self.settings.normalize if request.normalize is None else request.normalize
@@ -215,6 +216,19 @@ class Resolver:
                 param="input",
             )
         return trimmed
+
+    def _check_language(self, language: str | None, can: Capabilities) -> None:
+        """Raise InvalidRequest for a language that the engine speaks once something is installed.
+
+        Any other language that it does not speak is reported as ignored.
+        """
+        spec = self.registry.engines.get(self.engine_name)
+        more = spec.more_languages if spec and not _speaks(can, language) else {}
+        if missing := more.get(base_language(language or "")):
+            raise InvalidRequest(
+                f"'language' = '{language}': {self.engine_name} cannot speak it yet. {missing}",
+                param="language",
+            )
 
     def _check_growth(self, cleaned: str) -> None:
         """Raise InvalidRequest if the lexicon has made a text much longer."""

@@ -36,6 +36,11 @@ def jieba() -> None:
             "en",
             ["The train to the city leaves", "at nine in the morning each day."],
         ),
+        (
+            "El tren a la ciudad sale todos los días a las nueve, ¿verdad?",
+            "es",
+            ["El tren a la ciudad sale", "todos los días a las nueve, ¿verdad?"],
+        ),
         ("It is 3.5 and 1,000 and no more than that here", "en", None),
     ],
 )

@@ -84,13 +84,14 @@ def test_what_is_not_a_mix_is_told(name: str, words: str) -> None:
 
 def test_languages() -> None:
     assert voices.language("zf_xiaobei") == voices.language("zf_xiaobei(2)+af_sky") == "zh"
+    assert voices.language("em_alex") == voices.language("ef_dora(2)+af_sky") == "es"
     assert voices.language("af_sky") == voices.language("bm_george(2)+zf_xiaobei") == "en"
     assert voices.british("bm_george+bf_emma")
     assert not voices.british("af_sky")
 
 
 def test_names_that_are_meant_for_kokoro() -> None:
-    meant = ("af_bella", "zf_xiaoni", "af_bella+af_sky", "af_bella(2)+xx_nobody")
+    meant = ("af_bella", "zf_xiaoni", "ef_dora", "af_bella+af_sky", "af_bella(2)+xx_nobody")
     assert all(map(voices.looks_like, meant))
     others = ("alloy", "my_voice", "a_b", "voice_1234", "alloy+nova", "")
     assert not any(map(voices.looks_like, others))
@@ -99,22 +100,23 @@ def test_names_that_are_meant_for_kokoro() -> None:
 def test_each_of_the_thirteen_names_has_speakers_of_its_own() -> None:
     styles = [style_of(voice) for voice in hibari_voices().values()]
     assert len(styles) == 13
-    assert len({(style.zh, style.zh_speed) for style in styles}) == 13
-    assert len({style.en for style in styles}) == 13
-    for style in styles:
-        assert voices.language(style.en) == "en"
-        assert voices.language(style.zh) == "zh"
-        assert {id_[1] for id_, _ in voices.parse(style.zh)} == {style.en[1]}
+    for language in ("en", "zh", "es"):
+        assert len({(s.names[language], s.speeds[language]) for s in styles}) == 13
+        for style in styles:
+            name = style.names[language]
+            assert voices.language(name) == language
+            assert {id_[1] for id_, _ in voices.parse(name)} == {style.names["en"][1]}
 
 
 @pytest.mark.parametrize(
     ("options", "fault"),
     [
         ({"zh": "zf_nobody"}, "Kokoro has no voice 'zf_nobody'"),
-        ({"zh": 7}, "options.kokoro.zh = 7: there are en, zh, en_speed, zh_speed"),
+        ({"zh": 7}, "options.kokoro.zh = 7: there are en, zh, es, en_speed, zh_speed, es_speed"),
         ({"speed": 1.0}, "options.kokoro.speed = 1.0: there are"),
         ({"zh_speed": 3}, "options.kokoro.zh_speed = 3: not a number from 0.5 to 2"),
         ({"zh_speed": True}, "not a number"),
+        ({"es_speed": 0.1}, "options.kokoro.es_speed = 0.1: not a number from 0.5 to 2"),
     ],
 )
 def test_a_wrong_option_of_a_voice_is_named(options: dict[str, object], fault: str) -> None:

@@ -133,6 +133,10 @@ class Own:
         ),
         (SETTINGS.format(hint="complex"), "a setting cannot be of the type <class 'complex'>"),
         ("EngineSpec = partial(EngineSpec, install_hint=7)", "install_hint = 7: must be a string"),
+        (
+            "EngineSpec = partial(EngineSpec, more_languages=7)",
+            "more_languages = 7: must be a mapping",
+        ),
         ("EngineSpec = lambda *_: EngineSpecs(['x'], start)", "returned the name ['x'], not a"),
         ("EngineSpec = lambda *_: EngineSpecs('', start)", "returned the name '', not a name"),
         ("EngineSpec = lambda *_: Foreign()", "not a EngineSpec"),

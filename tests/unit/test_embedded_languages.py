@@ -25,6 +25,7 @@ from voxcpm_openai.gate import DeadlineGate
 from voxcpm_openai.principal import OPERATOR
 from voxcpm_openai.resolve import SpeechRequest
 from voxcpm_openai.settings import load_settings
+from voxcpm_openai.voices.preview import SENTENCES, preview_segments
 
 SECOND = 24_000
 
@@ -165,6 +166,27 @@ def context(**settings: str) -> AppContext:
     return AppContext.open(load_settings({"VOXCPM_ENGINE": "embedded", **settings}))
 
 
+def languages_of(ctx: AppContext) -> tuple[str, ...]:
+    """Return the languages that the embedded engine offers."""
+    spec = ctx.registry.engine("embedded")
+    assert spec is not None
+    assert spec.capabilities is not None
+    return tuple(spec.capabilities.languages)
+
+
+def planned(
+    ctx: AppContext, text: str, *, voice: str = "alloy", language: str | None = None
+) -> list[tuple[str, str]]:
+    """Return the languages and words of the segments that the embedded engine would get."""
+    spec = ctx.registry.engine("embedded")
+    assert spec is not None
+    assert spec.capabilities is not None
+    request = SpeechRequest(model="embedded", input=text, language=language)
+    found = ctx.voices.get(voice, OPERATOR)
+    said = ctx.resolver.plan_text(request, found, spec.capabilities, OPERATOR)
+    return [(segment.language, segment.text) for segment in said.segments]
+
+
 def test_hibari_is_an_alias_of_the_engine_and_of_its_model() -> None:
     ctx = AppContext.open(load_settings({"VOXCPM_ENGINE": "hibari"}))
     assert ctx.engine.name == "embedded"
@@ -187,41 +209,83 @@ def test_hibari_is_an_alias_of_the_engine_and_of_its_model() -> None:
 def test_a_mixed_text_is_cut_at_the_change_of_script(
     text: str, expected: list[tuple[str, str]]
 ) -> None:
-    ctx = context()
-    spec = ctx.registry.engine("embedded")
-    assert spec is not None
-    assert spec.capabilities is not None
-    request = SpeechRequest(model="embedded", input=text)
-    alloy = ctx.voices.get("alloy", OPERATOR)
-    said = ctx.resolver.plan_text(request, alloy, spec.capabilities, OPERATOR)
-    assert [(segment.language, segment.text) for segment in said.segments] == expected
+    assert planned(context(), text) == expected
 
 
 def test_without_its_packages_chinese_is_refused_with_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("voxcpm_openai.embedded.mandarin.missing", lambda: "jieba")
+    assert languages_of(context()) == ("en", "es")
+    with pytest.raises(InvalidRequest, match=r"pip install 'voxcpm-openai\[mandarin,spanish\]'"):
+        planned(context(), "你好，世界。")
+
+
+@pytest.mark.parametrize(
+    ("language", "module", "extra"),
+    [("es", "spanish", "spanish"), ("es-MX", "spanish", "spanish"), ("zh", "mandarin", "mandarin")],
+)
+def test_without_its_packages_a_language_is_refused_with_what_to_install(
+    language: str, module: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"voxcpm_openai.embedded.{module}.missing", lambda: "a-package")
+    assert language[:2] not in languages_of(context())
+    with pytest.raises(InvalidRequest, match=rf"pip install 'voxcpm-openai\[{extra}\]'") as caught:
+        planned(context(), "Hello.", language=language)
+    assert caught.value.param == "language"
+    assert "a-package" in caught.value.message
+
+
+def test_a_language_that_nothing_adds_is_no_error() -> None:
+    assert planned(context(), "Hello.", language="de") == [("en", "Hello.")]
+
+
+def test_without_the_network_its_languages_are_refused_with_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("voxcpm_openai.embedded.kokoro.model.PACKAGES", ("no_such_package",))
+    assert languages_of(context()) == ("en",)
+    with pytest.raises(InvalidRequest, match=r"no-such-package .*'voxcpm-openai\[spanish\]'"):
+        planned(context(), "Hola.", language="es")
+
+
+def test_spanish_is_spoken_where_the_request_or_the_voice_says_so() -> None:
     ctx = context()
-    spec = ctx.registry.engine("embedded")
-    assert spec is not None
-    assert spec.capabilities is not None
-    assert spec.capabilities.languages == ("en",)
-    request = SpeechRequest(model="embedded", input="你好，世界。")
-    alloy = ctx.voices.get("alloy", OPERATOR)
-    with pytest.raises(InvalidRequest, match=r"pip install 'voxcpm-openai\[mandarin\]'"):
-        ctx.resolver.plan_text(request, alloy, spec.capabilities, OPERATOR)
+    assert planned(ctx, "Cuesta 5 €.", language="es") == [("es", "Cuesta cinco euros.")]
+    assert planned(ctx, "Cuesta 5 €.", voice="ef_dora") == [("es", "Cuesta cinco euros.")]
+    assert [code for code, _ in planned(ctx, "Cuesta 5 €.")] == ["en"]
+
+
+def test_a_language_that_is_not_spoken_is_read_as_the_first(makers: Any) -> None:
+    *_, engine = makers
+    assert levels(engine, voice("hibari"), Segment("uno", language="es")) == [(0, HIBARI)]
+
+
+def test_a_preview_is_in_the_language_of_its_sentence(makers: Any) -> None:
+    *_, engine = makers
+    assert [s.language for s in preview_segments("es-MX")] == ["es"]
+    (segment,) = preview_segments("fr")
+    assert (segment.language, segment.text) == ("en", SENTENCES["en"])
+    (segment,) = preview_segments("zh-CN")
+    assert {level for _, level in levels(engine, voice("hibari", "kokoro"), segment)} == {KOKORO}
 
 
 def test_the_kokoro_engine_says_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voxcpm_openai.embedded.mandarin.missing", lambda: "jieba")
     plugin = load_plugin("embedded_engine")
     _, kokoro = plugin.register_engines(Settings())
-    assert "jieba" in (kokoro.unavailable_reason(Settings()) or "")
+    assert kokoro.unavailable_reason(Settings()) is None
+    monkeypatch.setattr("voxcpm_openai.embedded.kokoro.model.PACKAGES", ("no_such_package",))
+    assert "no-such-package" in (kokoro.unavailable_reason(Settings()) or "")
 
 
 def test_kokoros_ids_and_mixes_are_voices_that_are_not_listed() -> None:
     ctx = context()
-    for id_, language in (("af_heart", "en"), ("zf_xiaobei", "zh"), ("af_bella(2)+af_sky", "en")):
+    for id_, language in (
+        ("af_heart", "en"),
+        ("zf_xiaobei", "zh"),
+        ("ef_dora", "es"),
+        ("af_bella(2)+af_sky", "en"),
+    ):
         found = ctx.voices.get(id_, OPERATOR)
         assert (found.id, found.language) == (id_, language)
         assert found.options["kokoro"] == {language: id_}

@@ -31,16 +31,14 @@ ALLOWED_PLACES = {
         "plugins/voxcpm_engine.py",
     ),
     "triton": (f"{NAME}/runtime/model/kernels/",),
-    "av": (
-        "plugins/av_encoders.py",
-        f"{NAME}/audio.py",
-        f"{NAME}/voices/intake/",
-    ),
+    "av": ("plugins/av_encoders.py", f"{NAME}/audio.py", f"{NAME}/voices/intake/"),
     "faster_whisper": ("plugins/whisper_transcriber.py",),
     "hibari": ("plugins/embedded_engine.py", f"{NAME}/embedded/"),
     "misaki": (f"{NAME}/embedded/mandarin.py",),
     "jieba": (f"{NAME}/embedded/",),
     "pypinyin": (f"{NAME}/embedded/mandarin.py",),
+    "piper_plus_g2p": (f"{NAME}/embedded/spanish.py",),
+    "num2words": (f"{NAME}/spanish/numbers.py",),
     "pluggy": (f"{NAME}/hookspecs.py", f"{NAME}/plugin_loader.py", f"{NAME}/registry.py"),
     "normt2s": (f"{NAME}/english/",),
     "gunicorn": (f"{NAME}/server/", f"{NAME}/web/errors.py", f"{NAME}/cli/server.py"),
@@ -66,6 +64,7 @@ ALLOWED_PARTS: dict[str, set[str]] = {
     "clips": {"files"},
     "audio": {"clips", "contracts", "errors"},
     "chinese": {"english"},
+    "spanish": {"english"},
     "text": {"contracts", "settings"},
     "plugin_loader": {"errors", "hookspecs", "settings"},
     "gate": {"errors"},
@@ -129,6 +128,7 @@ OWN_PARTS = {
     "plugins/kokoro_voices.py": f"{NAME}.embedded",
     "plugins/chinese_normalizer.py": f"{NAME}.chinese",
     "plugins/english_normalizer.py": f"{NAME}.english",
+    "plugins/spanish_normalizer.py": f"{NAME}.spanish",
 }
 
 MIN_LINES, MAX_LINES = 25, 330
@@ -270,8 +270,9 @@ def test_the_server_imports_nothing_of_the_test_kit() -> None:
     assert importers == []
 
 
-def test_chinese_uses_of_english_only_what_a_rule_is() -> None:
-    used = {name for path in sources(f"{NAME}/chinese") for name in modules_imported(path)}
+@pytest.mark.parametrize("language", ["chinese", "spanish"])
+def test_other_languages_use_of_english_only_what_a_rule_is(language: str) -> None:
+    used = {name for path in sources(f"{NAME}/{language}") for name in modules_imported(path)}
     assert {name for name in used if ".english" in name} == {f"{NAME}.english.rule"}
 
 

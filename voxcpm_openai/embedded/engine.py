@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Self
 
 import numpy as np
@@ -150,6 +151,8 @@ class EmbeddedStream:
 
     def _pieces(self, index: int, segment: Segment) -> Iterator[Samples]:
         """Yield the audio of a segment piece by piece; the last one ends with its pause."""
+        if segment.language not in self._makers:
+            segment = replace(segment, language=self._default)
         seed = self._utterance.seed
         rng = np.random.default_rng(None if seed is None else (seed, index))
         speaker = self._speaker(segment.language)

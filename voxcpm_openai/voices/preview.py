@@ -18,6 +18,7 @@ from voxcpm_openai.checked_stream import CheckedStream
 from voxcpm_openai.clips import read_clip_file
 from voxcpm_openai.contracts import Engine, Samples, Segment, Utterance, Voice
 from voxcpm_openai.errors import ClientLeft, InvalidRequest, UnknownVoice
+from voxcpm_openai.text.language import base_language
 from voxcpm_openai.voices.intake.clip import Clip
 from voxcpm_openai.voices.library import previewed_by_clip
 from voxcpm_openai.voices.store.candidates import Design
@@ -31,6 +32,10 @@ SENTENCES = {
     "en": (
         "The morning was quiet and bright, and a light wind moved through the trees "
         "while we walked slowly down to the river."
+    ),
+    "es": (
+        "La mañana estaba tranquila y clara, y un viento suave movía los árboles mientras "
+        "caminábamos despacio hacia el río."
     ),
     "zh": "清晨的街道很安静，微风吹过树梢，我们沿着小路慢慢走到河边。",
 }
@@ -52,7 +57,9 @@ class Preview(NamedTuple):
 
 def preview_segments(language: str) -> tuple[Segment, ...]:
     """Return the sentence for a language code such as ``zh-CN``; English if there is none."""
-    return (Segment(SENTENCES.get(language.lower().partition("-")[0], SENTENCES["en"])),)
+    code = base_language(language)
+    code = code if code in SENTENCES else "en"
+    return (Segment(SENTENCES[code], language=code),)
 
 
 def design_utterances(design: Design) -> list[Utterance]:

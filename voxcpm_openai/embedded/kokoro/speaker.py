@@ -1,4 +1,4 @@
-"""Kokoro as a synthesizer of the embedded engine: Mandarin, and English where it is asked for."""
+"""Kokoro as a synthesizer of the embedded engine: all its languages but, mostly, English."""
 
 from __future__ import annotations
 
@@ -14,16 +14,20 @@ from voxcpm_openai.contracts import Samples, Segment, Voice
 from voxcpm_openai.embedded.kokoro import clauses, voices
 from voxcpm_openai.embedded.kokoro.synthesizer import Kokoro
 from voxcpm_openai.embedded.mandarin import MandarinPhonemizer
+from voxcpm_openai.embedded.spanish import SpanishPhonemizer
 from voxcpm_openai.errors import InvalidRequest, Overloaded, VoxcpmError
 from voxcpm_openai.gate import DeadlineGate
 
 NAME = "kokoro"
 """The key of a voice's options."""
-DEFAULTS = {"en": "af_heart", "zh": "zf_xiaoxiao"}
-"""The speakers of voices that name none."""
+DEFAULTS = {"en": "af_heart", "zh": "zf_xiaoxiao", "es": "ef_dora"}
+"""The speakers of voices that name none, by language."""
+DEFAULT_LANGUAGE = "en"
+SPEEDS = {f"{language}_speed": language for language in DEFAULTS}
+"""The options that are factors of speed."""
+SLOWEST, FASTEST = 0.5, 2.0
 MEASURED = "wi wɜɹ əwˈA ˈɔl jˈɪɹ lˈɔŋ."
 """Phonemes for a first estimate of the speed."""
-LIMITS = {"en_speed": (0.5, 2.0), "zh_speed": (0.5, 2.0)}
 RETRY = 5
 """Seconds after which a client may try again when too many speak."""
 
@@ -32,35 +36,38 @@ Phonemize = Callable[[Segment], list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How a voice speaks: Kokoro's ids or mixes by language, and factors of speed."""
+    """How a voice speaks: Kokoro's ids or mixes, and factors of speed, both by language."""
 
-    en: str
-    zh: str
-    en_speed: float = 1.0
-    zh_speed: float = 1.0
+    names: Mapping[str, str]
+    speeds: Mapping[str, float]
+
+
+def language_of(segment: Segment) -> str:
+    """Return the language in which Kokoro speaks a segment."""
+    return segment.language if segment.language in DEFAULTS else DEFAULT_LANGUAGE
 
 
 def style_of(voice: Voice) -> Style:
     """Return the style in ``voice.options["kokoro"]``.  Raises InvalidRequest."""
     options: Mapping[str, object] = voice.options.get(NAME, {})
-    values: dict[str, object] = dict(DEFAULTS)
+    names, speeds = dict(DEFAULTS), dict.fromkeys(DEFAULTS, 1.0)
     for key, value in options.items():
         where = f"Voice {voice.id!r}: options.{NAME}.{key} = {value!r}"
         if key in DEFAULTS and isinstance(value, str):
             voices.parse(value)
-        elif key in LIMITS:
-            low, high = LIMITS[key]
+            names[key] = value
+        elif key in SPEEDS:
             number = value if isinstance(value, int | float) else math.nan
-            if isinstance(value, bool) or not low <= number <= high:
+            if isinstance(value, bool) or not SLOWEST <= number <= FASTEST:
                 raise InvalidRequest(
-                    f"{where}: not a number from {low:g} to {high:g}.", param="voice"
+                    f"{where}: not a number from {SLOWEST:g} to {FASTEST:g}.", param="voice"
                 )
+            speeds[SPEEDS[key]] = number
         else:
             raise InvalidRequest(
-                f"{where}: there are {', '.join([*DEFAULTS, *LIMITS])}.", param="voice"
+                f"{where}: there are {', '.join([*DEFAULTS, *SPEEDS])}.", param="voice"
             )
-        values[key] = value
-    return Style(**values)  # type: ignore[arg-type]
+    return Style(names, speeds)
 
 
 class KokoroSynthesizer:
@@ -76,7 +83,11 @@ class KokoroSynthesizer:
         self.gate = DeadlineGate(1)
         self._kokoro = Kokoro(folder, threads=threads, idle=idle or None)
         self._english = english
-        self._mandarin = MandarinPhonemizer(lambda word: "".join(english(Segment(word))))
+        self._phonemizers: dict[str, Callable[[str], str]] = {
+            "en": self._words_in_english,
+            "zh": MandarinPhonemizer(self._words_in_english),
+            "es": SpanishPhonemizer(),
+        }
         self._streams = 0
         self._lock = threading.Lock()
 
@@ -112,19 +123,19 @@ class KokoroSynthesizer:
 
     def pieces(self, segment: Segment) -> list[str]:
         """Return the phonemes of a segment, the first piece short."""
-        if segment.language == "zh":
-            found: Iterator[str] = map(self._mandarin, clauses.cut(segment.text, "zh"))
-        elif segment.pronunciations:
-            found = iter(self._english(segment))
+        language = language_of(segment)
+        if language == "en" and segment.pronunciations:
+            found: Iterator[str] = iter(self._english(segment))
         else:
-            parts = clauses.cut(segment.text, "en")
-            found = ("".join(self._english(Segment(part))) for part in parts)
+            found = map(self._phonemizers[language], clauses.cut(segment.text, language))
         return [phonemes for phonemes in found if phonemes]
 
     def render(self, phonemes: str, language: str, style: Style) -> Samples:
         """Return the samples of a piece at 24 kHz."""
-        name, speed = (style.zh, style.zh_speed) if language == "zh" else (style.en, style.en_speed)
-        return self._kokoro.render(phonemes, name, speed)
+        return self._kokoro.render(phonemes, style.names[language], style.speeds[language])
+
+    def _words_in_english(self, text: str) -> str:
+        return "".join(self._english(Segment(text)))
 
     def close(self) -> None:
         """Free the network."""
@@ -143,13 +154,13 @@ class KokoroSpeaker:
         self.gate = synthesizer.gate
         self._synthesizer = synthesizer
         self._style = style
-        self._language = "zh"
+        self._language = DEFAULT_LANGUAGE
         self._open = True
         self._lock = threading.Lock()
 
     def pieces(self, segment: Segment) -> list[str]:
         """Return a segment as phonemes, in pieces."""
-        self._language = segment.language or "en"
+        self._language = language_of(segment)
         return self._synthesizer.pieces(segment)
 
     def render(self, piece: str, rng: np.random.Generator) -> tuple[Samples, int]:  # noqa: ARG002

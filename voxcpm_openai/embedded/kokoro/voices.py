@@ -26,7 +26,9 @@ MOST = 8
 """The most voices in a mix."""
 
 _PART = re.compile(r"\s*([a-z]{2}_[a-z0-9]+)\s*(?:\(\s*(\d{1,4}(?:\.\d{1,4})?)\s*\))?\s*")
-_LIKE = re.compile(r"\s*[a-z]{2}_[a-z0-9]+\s*[+(]|[abz][fm]_[a-z0-9]+$")
+_LIKE = re.compile(r"\s*[a-z]{2}_[a-z0-9]+\s*[+(]|[abez][fm]_[a-z0-9]+$")
+_LANGUAGES = {"z": "zh", "e": "es"}
+"""By the first letter of an id; the others are English."""
 
 Mix = tuple[tuple[str, float], ...]
 """Ids of voices and their weights, which have the sum 1."""
@@ -72,9 +74,11 @@ def parse(name: str) -> Mix:
 
 
 def language(name: str) -> str:
-    """Return the language of most of a mix, ``zh`` or ``en``.  Raises InvalidRequest."""
-    mandarin = sum(weight for id_, weight in parse(name) if id_[0] == "z")
-    return "zh" if mandarin >= 0.5 else "en"
+    """Return the language of most of a mix, ``zh``, ``es`` or ``en``.  Raises InvalidRequest."""
+    weights = dict.fromkeys([*_LANGUAGES.values(), "en"], 0.0)
+    for id_, weight in parse(name):
+        weights[_LANGUAGES.get(id_[0], "en")] += weight
+    return max(weights, key=lambda code: weights[code])
 
 
 def british(name: str) -> bool:

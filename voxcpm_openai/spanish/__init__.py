@@ -1,0 +1,1 @@
+"""Spanish written forms as words."""
