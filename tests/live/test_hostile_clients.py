@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import resource
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -203,6 +205,20 @@ def test_a_cut_shows_in_http_1_0(server: Server) -> None:
         client.sendall(speech("fail-late", "1.0"))
         with pytest.raises(ConnectionResetError):
             read_all(client)
+
+
+def test_without_file_handles_new_clients_are_still_served(server: Server) -> None:
+    pid = server.ready()["workers"][0]["pid"]
+    limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    used = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (used + 24, limits[1]))
+    try:
+        with crowd(server, CROWD, b""):
+            assert server.ready()["workers"][0]["pid"] == pid
+            is_well(server)
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+    server.wait_for(lambda line: "connections from now on" in line)
 
 
 def test_the_server_is_still_well(server: Server) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from voxcpm_openai.server.outbox import MEMORY, Outbox
 from voxcpm_openai.server.receiver import Receiver
+from voxcpm_openai.server.spool_space import SpoolSpace
 
 LIMIT = 100
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -34,13 +35,13 @@ def closed() -> Iterator[None]:
 
 
 def receiver() -> Receiver:
-    made = Receiver(head_limit=500, body_limit=LIMIT)
+    made = Receiver(500, LIMIT, SpoolSpace())
     _open.append(made)
     return made
 
 
 def outbox() -> Outbox:
-    made = Outbox()
+    made = Outbox(SpoolSpace())
     _open.append(made)
     return made
 
@@ -162,3 +163,19 @@ def test_an_outbox_larger_than_its_memory_is_whole() -> None:
         taken += (part := box.peek())
         box.drop(len(part))
     assert taken == data
+
+
+def test_a_worker_keeps_no_more_than_its_space_of_requests_and_responses() -> None:
+    space = SpoolSpace(10)
+    box, one = Outbox(space), Receiver(500, LIMIT, space)
+    _open.extend([box, one])
+    one.feed(b"POST / HTTP/1.1\r\nContent-Length: 20\r\n\r\n123456")
+    box.put(b"1234")
+    with pytest.raises(OSError, match="used up"):
+        box.put(b"5")
+    with pytest.raises(OSError, match="used up"):
+        one.feed(b"7")
+    box.drop(4)
+    one.feed(b"7890")
+    one.close()
+    box.put(b"0123456789")

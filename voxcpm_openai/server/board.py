@@ -16,7 +16,7 @@ from voxcpm_openai.errors import StartError
 STATES = ("loading", "ready", "failed", "draining")
 
 _TAKEN = -1  # the pid of a worker that is about to start
-_HEADER = struct.Struct("ii")  # stopping, the age of the last worker that is replaced
+_HEADER = struct.Struct("iii")  # stopping, the last age that is replaced, rows used so far
 _ROW = struct.Struct("iiiii")  # pid (0: free), age, state, load, limit
 
 
@@ -51,24 +51,27 @@ class Board:
     @property
     def stopping(self) -> bool:
         """Whether the server stops."""
-        return bool(_HEADER.unpack_from(self._memory)[0])
+        return bool(self._header()[0])
 
     @property
     def replaced(self) -> int:
         """The age of the last worker that a reload replaces."""
-        return int(_HEADER.unpack_from(self._memory)[1])
+        return self._header()[1]
 
     def stop(self) -> None:
         """Say that the server stops."""
-        _HEADER.pack_into(self._memory, 0, 1, self.replaced)
+        _HEADER.pack_into(self._memory, 0, 1, *self._header()[1:])
 
     def replace(self, age: int) -> None:
         """Say that workers up to an age are replaced by new ones."""
-        _HEADER.pack_into(self._memory, 0, int(self.stopping), age)
+        stopping, _, used = self._header()
+        _HEADER.pack_into(self._memory, 0, stopping, age, used)
 
     def workers(self) -> list[WorkerState]:
         """Return all workers."""
-        rows = (_ROW.unpack_from(self._memory, self._place(row)) for row in range(self._rows))
+        rows = (
+            _ROW.unpack_from(self._memory, self._place(row)) for row in range(self._header()[2])
+        )
         return [
             WorkerState(pid, age, STATES[state], load, limit)
             for pid, age, state, load, limit in rows
@@ -79,6 +82,8 @@ class Board:
         """Return a free row for a new worker; the master calls it before it forks."""
         for row in range(self._rows):
             if not _ROW.unpack_from(self._memory, self._place(row))[0]:
+                stopping, replaced, used = self._header()
+                _HEADER.pack_into(self._memory, 0, stopping, replaced, max(used, row + 1))
                 self.write(row, (_TAKEN, 0, 0, 0, 0))
                 return row
         raise StartError(f"there are more than {self._rows} workers.")
@@ -90,6 +95,10 @@ class Board:
     def write(self, row: int, values: tuple[int, int, int, int, int]) -> None:
         """Write a row: pid, age, state, load, limit."""
         _ROW.pack_into(self._memory, self._place(row), *values)
+
+    def _header(self) -> tuple[int, int, int]:
+        stopping, replaced, used = _HEADER.unpack_from(self._memory)
+        return stopping, replaced, used
 
     def _place(self, row: int) -> int:
         return _HEADER.size + row * _ROW.size

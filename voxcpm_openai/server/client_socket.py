@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from voxcpm_openai.server.outbox import Outbox
 from voxcpm_openai.server.receiver import Receiver
+from voxcpm_openai.server.spool_space import SpoolSpace
 
 READ = 64 * 1024
 """Bytes that are read at once."""
@@ -27,7 +28,9 @@ class ClientSocket:
     The event loop receives and flushes; a thread of the pool reads and writes.
     """
 
-    def __init__(self, raw: socket.socket, on_unsent: Callable[[], None]) -> None:
+    def __init__(
+        self, raw: socket.socket, space: SpoolSpace, on_unsent: Callable[[], None]
+    ) -> None:
         """``raw``: does not block.  ``on_unsent``: called in any thread when the outbox fills."""
         self.raw = raw
         self.begun = False
@@ -37,7 +40,7 @@ class ClientSocket:
         self._request: Receiver | None = None
         self._progress = 0.0  # when the client last took something while there was more
         self._on_unsent = on_unsent
-        self._outbox = Outbox()
+        self._outbox = Outbox(space)
         self._lock = threading.Lock()  # a TLS socket must not be used by two threads at once
 
     @property

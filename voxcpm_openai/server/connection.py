@@ -66,10 +66,12 @@ class Connection:
         """Bytes that were read and thrown away."""
         self._secured = not cfg.is_ssl
 
-    def expect(self, request: Receiver) -> None:
-        """Wait for the next request."""
+    def expect(self, request: Receiver, now: float, seconds: float) -> None:
+        """Wait for the next request; its first byte must come within ``seconds``."""
         self.state = State.RECEIVING
         self.timed = False
+        self.since = now
+        self.deadline = now + seconds
         self.request = request
         self.sock.expect(request)
 

@@ -14,9 +14,8 @@ from voxcpm_openai.settings import Settings
 class Crowd:
     """Bounds on connections."""
 
-    def __init__(self, connections: Collection[Connection], cfg: Any, settings: Settings) -> None:
+    def __init__(self, cfg: Any, settings: Settings) -> None:
         """``cfg``: gunicorn's."""
-        self._connections = connections
         self._per_address = settings.max_connections_per_address
         self._trusted = frozenset(cfg.forwarded_allow_ips)
         self.head_limit = (
@@ -26,16 +25,16 @@ class Crowd:
         )
         """The longest head that gunicorn's parser takes, in bytes."""
 
-    def is_too_many(self, conn: Connection) -> bool:
+    def is_too_many(self, conn: Connection, all_: Collection[Connection]) -> bool:
         """Return whether the address of a new connection has more than it may have."""
         if not self._per_address or self._is_exempt(conn.client):
             return False
-        counts = Counter(one.client[0] for one in self._connections if one.client)
+        counts = Counter(one.client[0] for one in all_ if one.client)
         return counts[conn.client[0]] > self._per_address
 
-    def longest_waiting(self) -> Connection | None:
+    def longest_waiting(self, all_: Collection[Connection]) -> Connection | None:
         """Return what is best closed to make room: a silent connection before one that sends."""
-        waiting = (conn for conn in self._connections if conn.state is State.RECEIVING)
+        waiting = (conn for conn in all_ if conn.state is State.RECEIVING)
         return min(waiting, key=lambda conn: (not conn.idle, conn.since), default=None)
 
     def _is_exempt(self, address: Any) -> bool:

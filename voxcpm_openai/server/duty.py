@@ -22,7 +22,14 @@ class Process(Protocol):
     alive: bool
     """Whether nobody has told it to leave."""
     cfg: Any
-    connections: Collection[Connection]
+
+    @property
+    def connections(self) -> Collection[Connection]:
+        """All connections."""
+
+    @property
+    def loaded(self) -> Collection[Connection]:
+        """Those that have, or may soon have, a running request."""
 
     def is_parent_alive(self) -> bool:
         """Return whether the master is there."""
@@ -50,7 +57,7 @@ class Duty:
         if self._worker.cfg.workers == 1 and now < self._published + NEWS:
             return
         self._published = now
-        self._load = sum(conn.counts for conn in self._worker.connections)
+        self._load = len(self._worker.loaded)
         state = self._engine.state if self._leaving is None else "draining"
         self._row.write(state, self._load, self._limit)
 

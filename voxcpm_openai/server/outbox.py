@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tempfile
 
+from voxcpm_openai.server.spool_space import SpoolSpace
+
 MEMORY = 256 * 1024
 """Bytes that are kept in memory; more go to a temporary file."""
 STEP = 64 * 1024
@@ -13,7 +15,8 @@ STEP = 64 * 1024
 class Outbox:
     """A queue of bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, space: SpoolSpace) -> None:
+        self._space = space
         self._kept = tempfile.SpooledTemporaryFile(max_size=MEMORY)  # noqa: SIM115  # see close
         self._start = self._end = 0
 
@@ -22,6 +25,7 @@ class Outbox:
 
     def put(self, data: bytes) -> None:
         """Add bytes at the end.  Raises OSError if they cannot be kept."""
+        self._space.take(len(data))
         self._kept.seek(self._end)
         self._kept.write(data)
         self._end += len(data)
@@ -35,11 +39,11 @@ class Outbox:
         """Remove bytes from the start."""
         self._start += count
         if self._start == self._end:
-            self._kept.close()
+            self.close()
             self._kept = tempfile.SpooledTemporaryFile(max_size=MEMORY)  # noqa: SIM115
-            self._start = self._end = 0
 
     def close(self) -> None:
         """Free the memory, or delete the file."""
         self._kept.close()
+        self._space.give(self._end)
         self._start = self._end = 0

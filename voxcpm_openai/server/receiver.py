@@ -12,6 +12,8 @@ import re
 import tempfile
 from typing import Protocol
 
+from voxcpm_openai.server.spool_space import SpoolSpace
+
 MEMORY = 256 * 1024
 """Bytes that are kept in memory; more go to a temporary file."""
 LONGEST_LINE = 8190
@@ -104,8 +106,9 @@ class ChunkedBody:
 class Receiver:
     """The bytes of one request."""
 
-    def __init__(self, head_limit: int, body_limit: int) -> None:
+    def __init__(self, head_limit: int, body_limit: int, space: SpoolSpace) -> None:
         """``head_limit``, ``body_limit``: bytes; a request that exceeds them counts as whole."""
+        self._space = space
         self._head_limit = head_limit
         self._body_limit = body_limit
         self._head = bytearray()
@@ -139,8 +142,9 @@ class Receiver:
             data = self._take_head(data)
         if self._body is not None and not self.whole:
             taken = self._body.take(data)
-            self._kept.write(data[:taken])
+            self._space.take(taken)
             self._raw += taken
+            self._kept.write(data[:taken])
             self.extra = data[taken:]
             self._settle(self._body)
 
@@ -151,6 +155,8 @@ class Receiver:
     def close(self) -> None:
         """Free the memory, or delete the file."""
         self._kept.close()
+        self._space.give(self._raw)
+        self._raw = 0
 
     def _take_head(self, data: bytes) -> bytes:
         """Return what comes after the head."""

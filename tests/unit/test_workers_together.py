@@ -1,0 +1,203 @@
+"""What the workers of a server know of each other, and what follows for each."""
+
+from __future__ import annotations
+
+import os
+import resource
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from voxcpm_openai.errors import StartError
+from voxcpm_openai.server import handles
+from voxcpm_openai.server.board import Board, BoardRow
+from voxcpm_openai.server.connection import State
+from voxcpm_openai.server.crowd import Crowd
+from voxcpm_openai.server.duty import Duty
+from voxcpm_openai.settings import Settings
+
+LIMIT = 2
+
+
+class Staff:
+    """A worker of a board, with others that say what a test wants."""
+
+    def __init__(self, engine: str = "ready", age: int = 1) -> None:
+        self.board = Board(8)
+        self.engine = SimpleNamespace(state=engine, drained=False)
+        self.engine.drain = lambda: setattr(self.engine, "drained", True)
+        self.worker = SimpleNamespace(
+            alive=True,
+            parent=True,
+            cfg=SimpleNamespace(workers=2, graceful_timeout=30, keepalive=75),
+            connections=[],
+            loaded=[],
+            closed_idle=0,
+        )
+        self.worker.is_parent_alive = lambda: self.worker.parent
+        self.worker.close_idle = lambda: setattr(self.worker, "closed_idle", 1)
+        context: Any = SimpleNamespace(
+            engine=self.engine, settings=SimpleNamespace(max_streams=LIMIT)
+        )
+        self.duty = Duty(self.worker, BoardRow(self.board, self.board.take(), age), context)
+        self.duty.publish()
+
+    def other(self, state: str, load: int = 0, age: int = 2) -> None:
+        row = self.board.take()
+        index = ("loading", "ready", "failed", "draining").index(state)
+        self.board.write(row, (os.getpid() + 1 + row, age, index, load, LIMIT))
+
+
+@pytest.mark.parametrize(
+    ("engine", "load", "other", "accepts"),
+    [
+        ("ready", 0, None, True),
+        ("ready", LIMIT, None, True),
+        ("ready", LIMIT, ("ready", 0), False),
+        ("ready", LIMIT, ("ready", LIMIT), True),
+        ("ready", LIMIT, ("loading", 0), True),
+        ("ready", LIMIT, ("draining", 0), True),
+        ("loading", 0, None, True),
+        ("loading", 0, ("loading", 0), True),
+        ("loading", 0, ("ready", LIMIT), False),
+        ("failed", 0, ("ready", 0), False),
+        ("failed", 0, ("failed", 0), True),
+    ],
+)
+def test_connections_go_to_a_worker_that_is_ready_and_has_room(
+    engine: str, load: int, other: tuple[str, int] | None, accepts: bool
+) -> None:
+    staff = Staff(engine)
+    staff.worker.loaded = [object()] * load
+    if other:
+        staff.other(*other)
+    staff.duty.publish()
+    assert staff.duty.accepts() is accepts
+    assert staff.worker.closed_idle == (load == LIMIT and not accepts)
+
+
+def connection(**facts: object) -> SimpleNamespace:
+    defaults = {"busy": False, "idle": True, "served": True, "since": 0.0}
+    return SimpleNamespace(**{**defaults, **facts})
+
+
+def test_a_replaced_worker_serves_until_its_successor_is_ready() -> None:
+    staff = Staff()
+    staff.board.replace(1)
+    staff.worker.alive = False
+    assert not staff.duty.done()
+    assert staff.duty.accepts()
+    staff.other("loading")
+    assert not staff.duty.done()
+    staff.other("ready")
+    staff.worker.connections = [connection(busy=True)]
+    assert not staff.duty.done()
+    assert not staff.duty.accepts()
+    staff.worker.connections = []
+    assert staff.duty.done()
+    assert not staff.engine.drained
+
+
+def test_a_replaced_worker_without_an_engine_leaves_at_once() -> None:
+    staff = Staff("failed")
+    staff.board.replace(1)
+    staff.worker.alive = False
+    assert staff.duty.done()
+
+
+def test_a_stopping_server_answers_newcomers_while_streams_end() -> None:
+    staff = Staff()
+    staff.worker.connections = [connection(busy=True)]
+    staff.board.stop()
+    staff.worker.alive = False
+    assert not staff.duty.done()
+    assert staff.engine.drained
+    assert staff.duty.accepts()
+    staff.worker.connections = [connection()]
+    assert staff.duty.done()
+
+
+def test_a_worker_that_lost_its_master_leaves() -> None:
+    staff = Staff()
+    staff.worker.parent = False
+    assert staff.duty.done()
+    assert not staff.duty.accepts()
+
+
+def test_rows_are_used_again_and_never_run_out_silently() -> None:
+    board = Board(2)
+    first, second = board.take(), board.take()
+    with pytest.raises(StartError, match="more than 2 workers"):
+        board.take()
+    board.free(first)
+    assert board.take() == first != second
+    assert board.workers() == []
+
+
+def test_a_silent_connection_makes_room_before_one_that_sends() -> None:
+    waiting = State.RECEIVING
+    silent = SimpleNamespace(state=waiting, idle=True, since=9.0)
+    older = SimpleNamespace(state=waiting, idle=True, since=5.0)
+    sends = SimpleNamespace(state=waiting, idle=False, since=1.0)
+    runs = SimpleNamespace(state=State.RUNNING, idle=False, since=0.0)
+    assert crowd().longest_waiting([silent, older, sends, runs]) is older
+    assert crowd().longest_waiting([sends, runs]) is sends
+    assert crowd().longest_waiting([runs]) is None
+
+
+def crowd(per_address: int = 0) -> Crowd:
+    cfg = SimpleNamespace(
+        forwarded_allow_ips=["10.0.0.9"],
+        limit_request_line=4094,
+        limit_request_fields=100,
+        limit_request_field_size=8190,
+    )
+    return Crowd(cfg, Settings(max_connections_per_address=per_address))
+
+
+@pytest.mark.parametrize(
+    ("address", "count", "limit", "too_many"),
+    [
+        (("203.0.113.5", 1), 3, 2, True),
+        (("203.0.113.5", 1), 2, 2, False),
+        (("203.0.113.5", 1), 3, 0, False),
+        (("127.0.0.1", 1), 3, 2, False),
+        (("::1", 1, 0, 0), 3, 2, False),
+        (("10.0.0.9", 1), 3, 2, False),
+        ("", 3, 2, False),
+    ],
+)
+def test_an_address_has_at_most_its_connections(
+    address: object, count: int, limit: int, too_many: bool
+) -> None:
+    conns: list[Any] = [SimpleNamespace(client=address) for _ in range(count)]
+    assert crowd(limit).is_too_many(conns[-1], conns) is too_many
+
+
+@pytest.mark.parametrize(
+    ("limits", "connections", "soft"),
+    [
+        ((256, resource.RLIM_INFINITY), 500, 500 + 256 + 2 * 80),
+        ((256, 4096), 500, 500 + 256 + 2 * 80),
+        ((100_000, 100_000), 500, None),
+        ((256, 600), 600 - 256 - 2 * 80, 600),
+    ],
+)
+def test_handles_are_raised_to_what_connections_need(
+    monkeypatch: pytest.MonkeyPatch,
+    limits: tuple[int, int],
+    connections: int,
+    soft: int | None,
+) -> None:
+    raised: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: limits)
+    monkeypatch.setattr(resource, "setrlimit", lambda _, pair: raised.append(pair))
+    assert handles.connections(Settings(max_connections=500)) == connections
+    assert raised == ([(soft, limits[1])] if soft else [])
+
+
+def test_too_few_handles_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 256))
+    with pytest.raises(StartError, match="ulimit -n"):
+        handles.connections(Settings())
