@@ -6,13 +6,18 @@ import json
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-
-from tests.support.live_server import Server
+from typing import Protocol
 
 TIMEOUT = 20
 
 
-def connect(server: Server, receive_buffer: int | None = None) -> socket.socket:
+class Listening(Protocol):
+    """A server on loopback."""
+
+    port: int
+
+
+def connect(server: Listening, receive_buffer: int | None = None) -> socket.socket:
     """Return a connection; a small ``receive_buffer`` makes a slow reader felt at once."""
     client = socket.socket()
     client.settimeout(TIMEOUT)
@@ -23,7 +28,7 @@ def connect(server: Server, receive_buffer: int | None = None) -> socket.socket:
 
 
 @contextmanager
-def crowd(server: Server, count: int, data: bytes) -> Iterator[list[socket.socket]]:
+def crowd(server: Listening, count: int, data: bytes) -> Iterator[list[socket.socket]]:
     """Open connections that each send the same bytes, and then nothing."""
     with ExitStack() as stack:
         clients = [stack.enter_context(connect(server)) for _ in range(count)]

@@ -179,3 +179,27 @@ def test_a_worker_keeps_no_more_than_its_space_of_requests_and_responses() -> No
     one.feed(b"7890")
     one.close()
     box.put(b"0123456789")
+
+
+CHUNKS = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b'5;a="\x00"', b"5;", b"5;a=", b'5;a="x', b"5;a b", b"5 ", b" 5", b"5\n", b"5;a\rb", b"0x5"],
+)
+def test_a_line_of_a_chunk_that_the_parser_refuses_ends_the_request(line: bytes) -> None:
+    one = receiver()
+    one.feed(CHUNKS + line + b"\r\n")
+    assert one.whole
+
+
+@pytest.mark.parametrize(
+    "line", [b"5", b"05", b"5;a", b"5 ; a = b;c", b'5;a="x;\\" y";b=!#', b'5;a=""', b'5;a="\xe9"']
+)
+def test_a_line_of_a_chunk_that_is_valid_does_not(line: bytes) -> None:
+    one = receiver()
+    one.feed(CHUNKS + line + b"\r\nhello\r\n0\r\n")
+    assert not one.whole
+    one.feed(b"\r\n")
+    assert one.whole

@@ -38,6 +38,7 @@ class ClientSocket:
         self.broken = False
         """Whether the client has left, or was dropped."""
         self._request: Receiver | None = None
+        self._resets = False
         self._progress = 0.0  # when the client last took something while there was more
         self._on_unsent = on_unsent
         self._outbox = Outbox(space)
@@ -56,6 +57,7 @@ class ClientSocket:
         """Read from the next request."""
         self._request = request
         self.begun = False
+        self.reset_on_close(False)
 
     def receive(self) -> bytes | None:
         """Return bytes from the network: empty at its end, None if there are none yet.
@@ -103,28 +105,38 @@ class ClientSocket:
     send = sendall
     """gunicorn sends ``100 Continue`` with it."""
 
+    def reset_on_close(self, on: bool) -> None:
+        """Choose how the connection closes, even if the process is killed: by a reset, or well.
+
+        After a reset, the client takes what it got for cut off.  A Unix socket has no resets.
+        """
+        with self._lock:
+            if on != self._resets:
+                self._resets = on
+                with contextlib.suppress(OSError):
+                    linger = struct.pack("ii", on, 0)
+                    self.raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+
     def abort(self) -> None:
         """Drop the client: the threads that work for it are told by the end of the socket."""
         with self._lock:
             self.broken = True
             self._outbox.close()
+            # Shutting down what is sent would end the connection well.
+            how = socket.SHUT_RD if self._resets else socket.SHUT_RDWR
             with contextlib.suppress(OSError):
-                self.raw.shutdown(socket.SHUT_RDWR)
+                self.raw.shutdown(how)
 
-    def end(self, *, reset: bool = False) -> None:
-        """Close the socket.  ``reset``: so that the client takes what it got for cut off."""
+    def end(self) -> None:
+        """Close the socket."""
         with self._lock:
             self.broken = True
             self._outbox.close()
-            if reset:
-                with contextlib.suppress(OSError):
-                    self.raw.setsockopt(
-                        socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
-                    )
             self.raw.close()
 
     def half_close(self) -> None:
         """Say that there is nothing more to come.  Raises OSError if the client has left."""
+        self.reset_on_close(False)
         with self._lock:
             self.raw.shutdown(socket.SHUT_WR)
 

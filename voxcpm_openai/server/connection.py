@@ -58,13 +58,14 @@ class Connection:
         """Whether it stays open after the response."""
         self.timed = False
         """Whether the time of a head runs."""
-        self.reset = False
-        """Whether the client must take what it got for cut off."""
+        self.cut = False
+        """Whether the response ended in its middle, and only a reset shows that."""
         self.events = 0
         """What the event loop waits for at present."""
         self.discarded = 0
         """Bytes that were read and thrown away."""
         self._secured = not cfg.is_ssl
+        self._unmarked = False  # whether only the end of the connection ends the response
 
     def expect(self, request: Receiver, now: float, seconds: float) -> None:
         """Wait for the next request; its first byte must come within ``seconds``."""
@@ -79,6 +80,18 @@ class Connection:
         """Make the parser: gunicorn calls it in the thread."""
         if self.parser is None:
             self.parser = http.get_parser(self.cfg, self.sock, self.client)
+
+    def begin_response(self, version: tuple[int, int]) -> None:
+        """Take the version of the request.
+
+        In HTTP/1.0, the end of the connection is the end of the response: a reset is not.
+        """
+        self._unmarked = version < (1, 1)
+        self.sock.reset_on_close(self._unmarked)
+
+    def break_off(self) -> None:
+        """Give up the response."""
+        self.cut = self._unmarked and self.sock.begun
 
     def receive(self) -> bool:
         """Take what the client has sent.  Return False if it has left.
@@ -134,7 +147,7 @@ class Connection:
     def end(self) -> None:
         """Close it."""
         self.request.close()
-        self.sock.end(reset=self.reset)
+        self.sock.end()
 
     def _handshake(self) -> bool:
         """Return whether TLS, where it is on, is established."""

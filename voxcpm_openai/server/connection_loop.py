@@ -194,7 +194,7 @@ class ConnectionLoop:
 
     def _after_response(self, conn: Connection) -> None:
         """Wait for the next request, or close."""
-        if conn.sock.broken or conn.reset:
+        if conn.sock.broken or conn.cut:
             self.drop(conn)
         elif not conn.keep:
             self._begin_to_linger(conn)

@@ -27,7 +27,11 @@ _FIELD = re.compile(
     rb"(?im)^(content-length|transfer-encoding|expect)[ \t]*:[ \t]*([^\r\n]*?)[ \t]*\r$"
 )
 _LENGTH = re.compile(rb"[0-9]{1,18}")
-_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
+# RFC 9112, section 7.1.1.  After a line that only the parser refuses, the worker would wait.
+_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_QUOTED = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'
+_VALUE = rb"[ \t]*=[ \t]*(?:%b|%b)" % (_TOKEN, _QUOTED)
+_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[ \t]*%b(?:%b)?)*%b" % (_TOKEN, _VALUE, _BREAK))
 
 
 class Body(Protocol):
@@ -90,9 +94,9 @@ class ChunkedBody:
         return at
 
     def _read_line(self) -> None:
-        line, self._line = bytes(self._line).rstrip(_BREAK), bytearray()
+        line, self._line = bytes(self._line), bytearray()
         if self._trailers:
-            self.ended = not line
+            self.ended = not line.rstrip(_BREAK)
             return
         size = _SIZE.fullmatch(line)
         if size is None:

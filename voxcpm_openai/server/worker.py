@@ -117,11 +117,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     def handle_request(self, req: Any, conn: Connection) -> bool:
         """Handle a request, in a thread of the pool."""
         req._expected_100_continue = False  # the event loop has answered that
+        conn.begin_response(req.version)
         try:
             return bool(super().handle_request(req, conn))
         except BaseException:
-            # The end of a connection is the end of a response in HTTP/1.0: a reset is not.
-            conn.reset = req.version < (1, 1) and conn.sock.begun
+            conn.break_off()
             raise
 
     def handle_error(

@@ -1,14 +1,16 @@
 """Offers an engine for tests: each segment is half a second of a tone; some words are commands.
 
 ``fail-early`` raises before the first chunk, ``fail-late`` after it; ``hang`` waits until the
-stream is closed, ``hang-late`` after the first chunk; ``silent`` yields nothing.  The status
-(``/ready``) counts the streams.
+stream is closed, ``hang-late`` after the first chunk; ``silent`` yields nothing; ``paced`` yields
+40 chunks, each when the file ``VOXCPM_TONE_PACE`` has a byte for it.  The status (``/ready``)
+counts the streams.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -26,11 +28,27 @@ from voxcpm_openai import (
     Utterance,
     Voice,
     hookimpl,
+    plugin_settings,
+    setting,
 )
 
 RATE = 24_000
 CHUNK = 3_840
 CHUNKS = 3
+PACED_CHUNKS = 40
+POLL = 0.005
+"""Seconds between two looks at the file that paces streams."""
+
+
+@plugin_settings("tone")
+class ToneSettings:
+    """The settings of the tone engines."""
+
+    pace: Path | None = setting(
+        None,
+        "A file: paced streams have as many chunks as it has bytes. None: they do not wait.",
+        file=True,
+    )
 
 
 class ToneStream:
@@ -64,7 +82,10 @@ class ToneStream:
                 raise Unavailable("the tone engine was told to fail early")
             if "silent" in segment.text:
                 return
-            for k in range(CHUNKS):
+            paced = "paced" in segment.text
+            for k in range(PACED_CHUNKS if paced else CHUNKS):
+                if paced:
+                    self._wait_for_pace(k)
                 if "hang" in segment.text and (k == 1 or "hang-late" not in segment.text):
                     self.engine.count_hanging(1)
                     self.closed.wait()
@@ -78,6 +99,12 @@ class ToneStream:
                     pitch += (utterance.seed or 0) % 400
                 yield Chunk((0.3 * np.sin(2 * np.pi * pitch * time)).astype(np.float32), index)
 
+    def _wait_for_pace(self, chunk: int) -> None:
+        """Wait until a chunk is due, or the stream is closed."""
+        while (pace := self.engine.pace) and pace.stat().st_size <= chunk:
+            if self.closed.wait(POLL):
+                return
+
 
 class ToneEngine(Engine):
     """Speaks with voices that have options for ``tone``; records all ``utterances``."""
@@ -86,7 +113,9 @@ class ToneEngine(Engine):
         sample_rate=RATE, languages=("en",), params=frozenset({"seed"}), default_speaker=False
     )
 
-    def __init__(self) -> None:
+    def __init__(self, pace: Path | None = None) -> None:
+        """``pace``: see ``ToneSettings``."""
+        self.pace = pace
         self.lock = threading.Lock()  # guards the numbers
         self.open = 0
         self.hanging = 0
@@ -122,20 +151,23 @@ class CloningToneEngine(ToneEngine):
     )
 
 
-def start(_settings: Settings) -> Engine:
+def start(settings: Settings) -> Engine:
     """Start an engine that cannot clone."""
-    return ToneEngine()
+    return ToneEngine(settings.of(ToneSettings).pace)
 
 
-def start_cloning(_settings: Settings) -> Engine:
+def start_cloning(settings: Settings) -> Engine:
     """Start an engine that clones and designs."""
-    return CloningToneEngine()
+    return CloningToneEngine(settings.of(ToneSettings).pace)
 
 
 @hookimpl
 def register_engines() -> list[EngineSpec]:
     """Offer both engines."""
-    return [EngineSpec("tone", start), EngineSpec("cloning-tone", start_cloning)]
+    return [
+        EngineSpec("tone", start, settings=ToneSettings),
+        EngineSpec("cloning-tone", start_cloning, settings=ToneSettings),
+    ]
 
 
 @hookimpl
