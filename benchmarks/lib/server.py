@@ -19,11 +19,14 @@ START_SECONDS = 600.0  # how long the engine may take to load
 
 @contextmanager
 def own_server(
-    variables: Mapping[str, str] | None = None, start_seconds: float = START_SECONDS
+    variables: Mapping[str, str] | None = None,
+    start_seconds: float = START_SECONDS,
+    checkout: Path = ROOT,
 ) -> Iterator[str]:
     """Serve on the loopback, and yield the URL when the server is ready.
 
     ``variables``: settings beside those of the environment, such as ``VOXCPM_ENGINE``.
+    ``checkout``: where the code of the server is.
     Raises RuntimeError where it does not start.
     """
     with socket.socket() as probe:
@@ -32,7 +35,7 @@ def own_server(
     url = f"http://127.0.0.1:{port}"
     process = subprocess.Popen(
         [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "wsgi:app"],
-        cwd=ROOT,
+        cwd=checkout,
         env={
             **os.environ,
             **(variables or {}),

@@ -21,5 +21,5 @@ def rows_of(folder: Path, *arguments: str) -> tuple[list[dict[str, Any]], str]:
         text=True,
         check=False,
     )
-    assert result.returncode == 0, result.stderr
+    assert result.returncode == 0, result.stdout + result.stderr
     return json.loads(file.read_text()), result.stdout

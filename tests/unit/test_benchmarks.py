@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -72,6 +73,55 @@ def test_the_load_benchmark_measures_clients_and_the_threads_of_the_server(tmp_p
         assert row["iteration_ms"] >= row["step_ms"] >= 5
         assert min(row["first_p50_ms"], row["audio_per_second"], row["late_p50_ms"]) > 0
         assert min(row["requests_cpu"], row["engine_cpu"], row["client_cpu"]) > 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="attackers lower their priority as Linux does")
+def test_the_hostile_benchmark_measures_a_client_beside_each_attack(tmp_path: Path) -> None:
+    rows, printed = rows_of(tmp_path, "benchmarks/hostile.py", "--quick")
+    assert [row["attack"] for row in rows] == [
+        "nothing", "half a line", "half a head", "half a body", "half a chunk",
+        "TLS hello", "idle", "slow readers", "uploads", "byte by byte",
+    ]  # fmt: skip
+    for row in rows:
+        assert row["calm_failures"] < row["calm_requests"]
+        assert row["failures"] < row["requests"]
+        assert row["ratio"] == pytest.approx(row["first_p99_ms"] / row["calm_p99_ms"])
+        assert row["holds"] == (row["ratio"] <= 1.2)
+        assert row["attack"] in printed
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
+def test_the_soak_benchmark_fails_where_a_bar_is_missed(tmp_path: Path) -> None:
+    """In a few seconds the memory of a server that has just started still grows."""
+    file = tmp_path / "rows.json"
+    options = ("--minutes", "0.05", "--streams", "2", "--json", str(file))
+    result = subprocess.run(
+        [sys.executable, "benchmarks/soak.py", *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    minute, *bars = json.loads(file.read_text())
+    assert minute["whole"] > 0
+    missed = {row["bar"] for row in bars if not row["holds"]}
+    assert missed <= {"memory growth, %"}
+    assert result.returncode == bool(missed)
+    assert ("all bars hold" in result.stdout) == (not missed)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
+def test_the_soak_benchmark_says_which_request_fails_without_a_load() -> None:
+    result = subprocess.run(
+        [sys.executable, "benchmarks/soak.py", "--minutes", "0.05", "--streams", "2"],
+        cwd=ROOT,
+        env={**os.environ, "VOXCPM_MAX_INPUT_CHARS": "500"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert result.stderr == "The server fails without a load: 400 instead of 200\n"
 
 
 def test_the_encoders_benchmark_compares_each_format_with_pydub(

@@ -1,13 +1,17 @@
 """The engine ``paced``: the batched runtime's loop with a runner that is as slow as a GPU.
 
 It works through its steps by itself, as a GPU does, without the GIL; a thread that waits for it
-sleeps.  A step takes ``LOAD_STEP_MS`` and ``LOAD_ROW_MS`` for each row.
+sleeps.  A step takes ``LOAD_STEP_MS`` and ``LOAD_ROW_MS`` for each row.  The status has the last
+``LOAD_KEPT_STEPS`` steps, and with ``LOAD_MEMORY`` what the process has allocated (glibc only).
 """
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import math
 import os
+import sys
 import threading
 import time
 from collections import deque
@@ -20,6 +24,7 @@ import soxr
 
 from voxcpm_openai import Engine, EngineSpec, Samples, Segment, Settings, Utterance, hookimpl
 from voxcpm_openai.runtime.engine.engine import BatchedEngine
+from voxcpm_openai.runtime.engine.job import Job
 from voxcpm_openai.runtime.engine.runner_protocol import FinishedStep
 from voxcpm_openai.testing.mock_runner import MockRunner, Script, words_of
 
@@ -74,7 +79,9 @@ class PacedRunner(MockRunner):
         super().__init__(slots)
         self._step_seconds = float(os.environ.get("LOAD_STEP_MS", "5")) / 1e3
         self._row_seconds = float(os.environ.get("LOAD_ROW_MS", "0.2")) / 1e3
-        self._times: deque[StepTimes] = deque(maxlen=20_000)
+        self._times: deque[StepTimes] = deque(
+            maxlen=int(os.environ.get("LOAD_KEPT_STEPS", "20000"))
+        )
         self._thread = 0
         self._free = 0.0  # when all that was launched is done
         clip, rate = soundfile.read(CLIP, dtype="float32")
@@ -87,6 +94,11 @@ class PacedRunner(MockRunner):
         patches = math.ceil(characters * CHARACTER_SECONDS / self.patch_seconds)
         return Script({"length": patches}, characters)
 
+    def admit(self, slot: int, job: Job) -> None:
+        """Put a job into an empty slot, and forget those before."""
+        self.admitted.clear()
+        super().admit(slot, job)
+
     def launch(self, slots: Sequence[int]) -> PacedStep:
         """Make a patch for each row, available when this step and those before are done."""
         self._thread = threading.get_native_id()
@@ -96,12 +108,39 @@ class PacedRunner(MockRunner):
         return PacedStep(made, begins, self._free, self._times.append)
 
     def status(self) -> Mapping[str, object]:
-        return {"process": os.getpid(), "thread": self._thread, "steps": list(self._times)}
+        memory = _allocated() if "LOAD_MEMORY" in os.environ else {}
+        return {
+            "process": os.getpid(),
+            "thread": self._thread,
+            "steps": list(self._times),
+            **memory,
+        }
 
     def _patch(self, slot: int) -> tuple[bool, Samples]:
         samples = self._patches[self.patches[slot] % len(self._patches)]
         self.patches[slot] += 1
         return self.patches[slot] >= words_of(self.live[slot])["length"], samples.copy()
+
+
+class _Mallinfo(ctypes.Structure):
+    """glibc's ``struct mallinfo2``."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in (
+            "arena", "ordblks", "smblks", "hblks", "hblkhd",
+            "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost",
+        )
+    )  # fmt: skip
+
+
+def _allocated() -> dict[str, int]:
+    """Return the number of Python's blocks, and the bytes that ``malloc`` has given out."""
+    gc.collect()
+    mallinfo = ctypes.CDLL(None).mallinfo2
+    mallinfo.restype = _Mallinfo
+    found = mallinfo()
+    return {"blocks": sys.getallocatedblocks(), "bytes": found.uordblks + found.hblkhd}
 
 
 def start(settings: Settings) -> Engine:
