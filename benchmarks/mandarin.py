@@ -27,8 +27,8 @@ from voxcpm_openai.context import AppContext
 from voxcpm_openai.contracts import Engine
 from voxcpm_openai.errors import Overloaded
 from voxcpm_openai.principal import OPERATOR
-from voxcpm_openai.resolve import SpeechRequest
 from voxcpm_openai.settings import load_settings
+from voxcpm_openai.speech_request import SpeechRequest
 
 CHINESE = (
     "今天天气很好，我们一起去公园散步吧。那里有一个很大的湖，湖边种着很多柳树，春天的时候特别漂亮。"

@@ -30,8 +30,8 @@ from voxcpm_openai.context import AppContext
 from voxcpm_openai.errors import VoxcpmError
 from voxcpm_openai.load_test import TEXTS, LoadError, LoadPlan, run
 from voxcpm_openai.principal import OPERATOR
-from voxcpm_openai.resolve import SpeechRequest
 from voxcpm_openai.settings import load_settings
+from voxcpm_openai.speech_request import SpeechRequest
 
 ROUNDS = 40
 

@@ -28,8 +28,8 @@ from benchmarks.lib.report import Row, options, print_table, versus, write_json
 from voxcpm_openai.context import AppContext
 from voxcpm_openai.contracts import Engine, Segment
 from voxcpm_openai.principal import OPERATOR
-from voxcpm_openai.resolve import SpeechRequest
 from voxcpm_openai.settings import load_settings
+from voxcpm_openai.speech_request import SpeechRequest
 from voxcpm_openai.text.plan import TextPlan
 
 LENGTHS = (100, 4096, 200_000)

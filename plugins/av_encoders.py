@@ -1,16 +1,16 @@
-"""The six formats of OpenAI's speech API: mp3, opus, aac, flac, wav and pcm.
+"""The six formats of OpenAI's speech API: mp3, opus, aac, flac, wav and pcm; webm and G.711.
 
 All of them stream, and the bytes do not depend on how the samples are divided into chunks.  Their
 structure is the one that clients of OpenAI rely on: mp3 is frames without tags, so that bodies can
 be concatenated; wav has a 44-byte header with the sizes 0xFFFFFFFF, as OpenAI streams it; pcm is
-24 kHz unless the request names another rate.
+24 kHz unless the request names another rate.  G.711 (ulaw, alaw) is raw, at the 8 kHz of telephony.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
 
@@ -31,17 +31,36 @@ _OPUS_RATE = 48000
 _UNKNOWN_SIZE = 0xFFFFFFFF
 
 
+_G711_RATE = 8000
+
+
 @hookimpl
 def register_encoders() -> list[AudioFormat]:
-    """Return the six formats."""
+    """Return the six formats, and ``ogg`` (the same as opus), ``webm``, ``ulaw`` and ``alaw``."""
     return [
-        AudioFormat("mp3", "audio/mpeg", partial(AvEncoder, _MP3), _near_rate),
-        AudioFormat("opus", "audio/opus", partial(AvEncoder, _OPUS), _opus_rate),
-        AudioFormat("aac", "audio/aac", partial(AvEncoder, _AAC), _near_rate),
-        AudioFormat("flac", "audio/flac", partial(AvEncoder, _FLAC), _near_rate),
+        _format("mp3", "audio/mpeg", _MP3, _near_rate),
+        _format("opus", "audio/opus", _OPUS, _opus_rate),
+        _format("aac", "audio/aac", _AAC, _near_rate),
+        _format("flac", "audio/flac", _FLAC, _near_rate),
         AudioFormat("wav", "audio/wav", _open_wav, _near_rate),
         AudioFormat("pcm", "audio/pcm", _open_pcm, _pcm_rate),
+        _format("ogg", "audio/opus", _OPUS, _opus_rate),
+        _format("webm", "audio/webm", _WEBM, _opus_rate),
+        _format("ulaw", "audio/basic", _ULAW, _g711_rate),
+        _format("alaw", "audio/x-alaw-basic", _ALAW, _g711_rate),
     ]
+
+
+def _format(
+    name: str, content_type: str, codec: Codec, rate: Callable[[int, int | None], int]
+) -> AudioFormat:
+    """Return a format that ffmpeg encodes, with a choice of bit rates unless it is lossless."""
+
+    def open_at(rate: int, bit_rate: int) -> AudioEncoder:
+        return AvEncoder(replace(codec, bit_rate=bit_rate), rate)
+
+    choice = None if codec.bit_rate is None else open_at
+    return AudioFormat(name, content_type, partial(AvEncoder, codec), rate, choice)
 
 
 def _near_rate(engine_rate: int, requested: int | None) -> int:
@@ -53,6 +72,11 @@ def _near_rate(engine_rate: int, requested: int | None) -> int:
 def _opus_rate(_engine_rate: int, _requested: int | None) -> int:
     """Return 48 kHz, at which Ogg Opus is always timed (RFC 7845)."""
     return _OPUS_RATE
+
+
+def _g711_rate(_engine_rate: int, _requested: int | None) -> int:
+    """Return 8 kHz, the only rate of G.711."""
+    return _G711_RATE
 
 
 def _pcm_rate(_engine_rate: int, requested: int | None) -> int:
@@ -157,6 +181,16 @@ _FLAC = Codec(
     # By default, 8 KiB of padding for tags would precede the first audio.
     muxer_options={"metadata_header_padding": "0"},
 )
+_WEBM = Codec(
+    "webm",
+    "libopus",
+    "flt",
+    64_000,
+    # In milliseconds; by default a cluster would hold back five seconds of audio.
+    {"live": "1", "cluster_time_limit": "20"},
+)
+_ULAW = Codec("mulaw", "pcm_mulaw", "s16")
+_ALAW = Codec("alaw", "pcm_alaw", "s16")
 
 
 class AvEncoder:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
@@ -15,20 +19,38 @@ from voxcpm_openai.web import (
     consents,
     cors,
     dictionaries,
+    elevenlabs,
     errors,
     forms,
     health,
     models,
     speech,
+    speech_batch,
     text,
     voices,
 )
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 BODY_OVERHEAD = 256 * 1024
 """Bytes of a request body beyond the input."""
 
 BYTES_PER_CHARACTER = 12
 """JSON may write one character as two escapes: ``\\ud83d\\ude00``."""
+
+
+class App(Flask):
+    """Reads each run of slashes in a path as one: clients send ``base_url + "/v1/..."``.
+
+    This comes before everything that looks at the path (routes, keys, the log), so that none of
+    them sees two spellings of a route.  A redirect is not safe: ``//host`` leads to another host.
+    """
+
+    def wsgi_app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request."""
+        environ["PATH_INFO"] = re.sub("/{2,}", "/", environ.get("PATH_INFO", ""))
+        return super().wsgi_app(environ, start_response)
 
 
 class JSONProvider(DefaultJSONProvider):
@@ -47,13 +69,15 @@ def create_app(settings: Settings) -> Flask:
 
     Raises StartError if a plugin or a setting is wrong.
     """
-    app = Flask("voxcpm_openai", static_folder=None)
+    app = App("voxcpm_openai", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = (
         BODY_OVERHEAD + BYTES_PER_CHARACTER * settings.max_input_chars
     )
-    app.config[app_context.BODY_LIMIT] = max(app.config["MAX_CONTENT_LENGTH"], forms.MAX_LENGTH)
+    app.config[app_context.BODY_LIMIT] = max(
+        speech_batch.body_limit(app.config["MAX_CONTENT_LENGTH"]), forms.MAX_LENGTH
+    )
     app.url_map.strict_slashes = False
-    app.url_map.merge_slashes = False  # //v1/models is an unknown URL, not a redirect
+    app.url_map.merge_slashes = False  # App has done it, without a redirect
     app.json = JSONProvider(app)
     context = AppContext.open(settings)
     context.engine  # noqa: B018  (a server without an engine must not start)
@@ -61,6 +85,7 @@ def create_app(settings: Settings) -> Flask:
     app_context.init_app(app, context)
     for extension in (access_log, cors, auth, errors):
         extension.init_app(app)
-    for blueprint in (speech, text, models, voices, candidates, consents, dictionaries, health):
-        app.register_blueprint(blueprint.blueprint)
+    views = (speech, speech_batch, text, models, voices, candidates, consents, dictionaries)
+    for view in (*views, elevenlabs, health):
+        app.register_blueprint(view.blueprint)
     return app

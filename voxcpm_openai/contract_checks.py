@@ -14,7 +14,6 @@ from numbers import Real
 import numpy as np
 
 from voxcpm_openai.contracts import (
-    SERVER_FIELDS,
     Capabilities,
     Chunk,
     Engine,
@@ -28,6 +27,11 @@ from voxcpm_openai.setting_types import TABLE
 from voxcpm_openai.text.lexicon import LexiconError
 from voxcpm_openai.text.lexicon_files import rules_of_table
 
+SERVER_FIELDS = frozenset(
+    "model input voice response_format speed stream_format sample_rate lexicon normalize lead_ms "
+    "tail_ms".split()
+)
+"""The request fields that the server acts on itself."""
 RATES = range(8_000, 192_001)
 """Sample rates that an engine may have, in Hz."""
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]+)*")

@@ -90,13 +90,15 @@ class AudioFormat:
 
     ``open(rate)`` returns an encoder for samples at ``rate`` Hz.  ``rate(engine_rate, requested)``
     returns the output rate; ``requested`` is the request's ``sample_rate`` or None.  A result
-    other than ``requested`` means that the request's wish is ignored.
+    other than ``requested`` means that the request's wish is ignored.  ``open_at(rate, bit_rate)``
+    makes an encoder with a bit rate in bits per second, for formats that have a choice.
     """
 
     name: str
     content_type: str
     open: Callable[[int], AudioEncoder]
     rate: Callable[[int, int | None], int]
+    open_at: Callable[[int, int], AudioEncoder] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,10 +183,6 @@ class AudioStream(Protocol):
 
 PARAMS = frozenset({"seed", "instructions", "language", "cfg_value", "inference_steps"})
 """The request fields of the server's wire that an engine may act on."""
-SERVER_FIELDS = frozenset(
-    "model input voice response_format speed stream_format sample_rate lexicon normalize".split()
-)
-"""The request fields that the server acts on itself."""
 
 
 @dataclass(frozen=True, slots=True)

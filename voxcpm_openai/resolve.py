@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from voxcpm_openai import text
+from voxcpm_openai import names, text
 from voxcpm_openai.contracts import (
     AudioFormat,
     Capabilities,
@@ -19,12 +19,14 @@ from voxcpm_openai.lexicons import LexiconSources
 from voxcpm_openai.principal import ANONYMOUS, Principal
 from voxcpm_openai.registry import Registry
 from voxcpm_openai.settings import Settings
+from voxcpm_openai.speech_request import OutputSpec, SpeechRequest
 from voxcpm_openai.text.language import base_language
 from voxcpm_openai.text.marks import Marks
 from voxcpm_openai.text.normalizers import Normalizers
 from voxcpm_openai.text.plan import TextPlan, plan
 from voxcpm_openai.voices.library import VoiceLibrary, speaker_source
 
+DEFAULT_MODEL = "gpt-4o-mini-tts"
 UTTERANCE_PARAMS = ("seed", "instructions")
 """Those of ``PARAMS`` that are fields of ``Utterance``."""
 MAX_GROWTH = 10
@@ -33,49 +35,6 @@ _OTHER_SCRIPTS = frozenset("zh ja ko ru uk el ar he hi th fa ur".split())
 """Languages that are not written in Latin letters: with such a voice, these are English."""
 OPTION_PARAMS = ("language", "cfg_value", "inference_steps")
 """Those of ``PARAMS`` that are options of the utterance."""
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechRequest:
-    """A speech request whose fields are valid by themselves; None if the client left one out.
-
-    ``extra`` holds the fields that are not part of the wire, in the order in which they came: an
-    engine may know them (``Capabilities.params``).
-    """
-
-    model: str
-    input: str
-    voice: str | None = None
-    response_format: str = "mp3"
-    speed: float = 1.0
-    instructions: str | None = None
-    stream_format: str = "audio"
-    seed: int | None = None
-    sample_rate: int | None = None
-    cfg_value: float | None = None
-    inference_steps: int | None = None
-    language: str | None = None
-    lexicon: Mapping[str, object] | None = None
-    normalize: bool | None = None
-    extra: Mapping[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class OutputSpec:
-    """How the engine's audio is sent.
-
-    ``tempo`` is the part of the speed that the engine does not make itself; ``rates`` are the
-    factors of the segments beside it, empty if all are 1.  ``lead`` is the silence before the first
-    word, in seconds; ``rate`` in Hz; ``ignored`` names the request's fields without effect.
-    """
-
-    format: AudioFormat
-    rate: int
-    tempo: float = 1.0
-    rates: tuple[float, ...] = ()
-    lead: float = 0.0
-    sse: bool = False
-    ignored: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +80,11 @@ class Resolver:
             rate=rate,
             tempo=tempo,
             rates=rates if set(rates) != {1.0} else (),
-            lead=said.lead,
+            lead=said.lead + _seconds(request.lead_ms, self.settings.lead_ms),
+            tail=_seconds(request.tail_ms, self.settings.tail_ms),
+            bit_rate=request.bit_rate,
             sse=request.stream_format == "sse" and preset.sse,
+            written=tuple(segment.text for segment in said.written),
             ignored=self._ignored(request, preset, can, rate, said),
         )
         return utterance, output
@@ -171,7 +133,8 @@ class Resolver:
 
     def preset(self, id_: str) -> Preset:
         """Return the preset of a model id.  Raises UnknownModel, which says how to get it."""
-        preset = self.registry.presets.get(id_)
+        presets = self.registry.presets
+        preset = names.find(presets, id_) or names.find(presets, names.without_provider(id_))
         if preset is None:
             served = ", ".join(p.id for p in self.registry.presets_for(self.engine_name))
             raise UnknownModel(f"The model '{id_}' does not exist. There are: {served}.")
@@ -182,13 +145,19 @@ class Resolver:
             )
         return preset
 
+    @property
+    def default_model(self) -> str:
+        """The model of clients that name none, or one of another server."""
+        served = [preset.id for preset in self.registry.presets_for(self.engine_name)]
+        return DEFAULT_MODEL if DEFAULT_MODEL in served else served[0]
+
     def voice(self, id_: str | None, can: Capabilities, principal: Principal = ANONYMOUS) -> Voice:
         """Return the voice that a request names, which the engine can speak with.
 
         Raises InvalidRequest, or CannotClone.
         """
         try:
-            voice = self.voices.get(id_ or self.settings.default_voice, principal)
+            voice = self.voices.find(id_ or self.settings.default_voice, principal)
         except UnknownVoice as error:  # in a speech request a wrong voice is a wrong field
             raise InvalidRequest(error.message, param="voice") from error
         hint = self.registry.other_engines(self.engine_name)
@@ -196,7 +165,7 @@ class Resolver:
         return voice
 
     def _format(self, name: str) -> AudioFormat:
-        format_ = self.registry.formats.get(name)
+        format_ = names.find(self.registry.formats, name)
         if format_ is None:
             raise InvalidRequest(
                 f"'{name}' is not a response_format. There are: "
@@ -304,6 +273,11 @@ def _options(preset: Preset, request: SpeechRequest, can: Capabilities) -> Mappi
     own = {name: value for name, value in request.extra.items() if value is not None}
     merged = {**preset.options, **own, **requested}
     return {name: value for name, value in merged.items() if name in can.params}
+
+
+def _seconds(requested: int | None, default: int) -> float:
+    """Return a silence in seconds; ``requested`` and ``default`` are milliseconds."""
+    return (default if requested is None else requested) / 1000
 
 
 def _speaks(can: Capabilities, language: str | None) -> bool:

@@ -99,6 +99,12 @@ class Settings:
     max_input_chars: int = setting(
         4096, "The longest `input`, in characters.", min=1, max=10_000_000
     )
+    lead_ms: int = setting(
+        0, "Milliseconds of silence before the speech, unless a request says.", min=0, max=2000
+    )
+    tail_ms: int = setting(
+        0, "Milliseconds of silence after the speech, unless a request says.", min=0, max=2000
+    )
     voices_dir: Path | None = setting(
         None, "A folder of your own voices: `<id>.toml`, with `<id>.flac` for a clip."
     )

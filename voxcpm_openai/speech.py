@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
@@ -14,7 +14,7 @@ from voxcpm_openai.contracts import AudioEncoder, Chunk, Engine, Samples, Usage,
 from voxcpm_openai.errors import ClientLeft, InvalidRequest
 from voxcpm_openai.gate import DeadlineGate
 from voxcpm_openai.playout import PlayoutClock
-from voxcpm_openai.resolve import OutputSpec
+from voxcpm_openai.speech_request import OutputSpec
 
 SLOWEST = 0.25
 """The slowest tempo, of the speed and the rate of a segment together."""
@@ -26,7 +26,7 @@ class Speech:
     The engine's chunks pass the time stretching, the resampler and the encoder.  The gate bounds
     how many streams do this at once: hundreds of threads that compete for the GIL cost more than
     the work itself.  ``seconds`` is the audio encoded so far, ``segment`` the index of the current
-    segment.
+    segment; ``utterance`` and ``output`` say what is spoken and how it is sent.
     """
 
     def __init__(
@@ -38,12 +38,14 @@ class Speech:
         """
         self.seconds = 0.0
         self.segment = 0
-        self._output = output
+        self.utterance = utterance
+        self.output = output
         self._rate = engine.capabilities.sample_rate
         self._clock = PlayoutClock(time.monotonic())  # of encoded audio: its tempo is 1
         self._gate = gate
         self._stream = CheckedStream(engine, utterance)
         self._ticket = gate.register()
+        self._tempo = _SegmentTempo(self._rate, output)
         self._chunks = self._run()
 
     def __iter__(self) -> Iterator[bytes]:
@@ -57,6 +59,14 @@ class Speech:
         """The tokens that the engine used; final after the last chunk.  Raises SynthesisFailed."""
         return self._stream.usage
 
+    @property
+    def spans(self) -> Mapping[int, tuple[float, float]]:
+        """When each segment begins and ends, by its index, in seconds of the audio that is sent.
+
+        The end of the current segment moves until the next one begins.
+        """
+        return self._tempo.spans
+
     def cancel(self) -> None:
         """End the work from any thread; a waiting ``next()`` raises ClientLeft."""
         self._gate.unregister(self._ticket)
@@ -68,10 +78,9 @@ class Speech:
         self._chunks.close()
 
     def _run(self) -> Generator[bytes]:
-        output = self._output
-        tempo = _SegmentTempo(self._rate, output)
+        output, tempo = self.output, self._tempo
         resampler = Resampler(self._rate, output.rate)
-        encoder = output.format.open(output.rate)
+        encoder = output.open_encoder()
         try:
             for chunk in self._stream:
                 self.segment = chunk.segment
@@ -84,6 +93,9 @@ class Speech:
                 encoded += self._encode(encoder, resampler.finish())
                 if not self.seconds:
                     raise InvalidRequest("'input' gave no sound at all.", param="input")
+                encoded += self._encode(
+                    encoder, np.zeros(round(output.tail * output.rate), np.float32)
+                )
                 encoded += encoder.finish()
             if encoded:
                 yield encoded
@@ -103,14 +115,17 @@ class Speech:
     def _encode(self, encoder: AudioEncoder, samples: Samples) -> bytes:
         if not len(samples):
             return b""
-        seconds = len(samples) / self._output.rate
+        seconds = len(samples) / self.output.rate
         self.seconds += seconds
         self._clock.deliver(seconds, time.monotonic())
         return encoder.feed(samples)
 
 
 class _SegmentTempo:
-    """The tempo of a stream, which follows the rates of its segments; adds the leading pause."""
+    """The tempo of a stream, which follows the rates of its segments; adds the leading pause.
+
+    ``spans``: see ``Speech.spans``.
+    """
 
     def __init__(self, rate: int, output: OutputSpec) -> None:
         """``rate``: of the engine's samples, in Hz."""
@@ -118,6 +133,8 @@ class _SegmentTempo:
         self._output = output
         self._factor = 0.0
         self._tempo = Tempo(rate, 1.0)
+        self._at = output.lead
+        self.spans: dict[int, tuple[float, float]] = {}
 
     def feed(self, chunk: Chunk) -> Samples:
         """Take a chunk; return the samples that are ready."""
@@ -130,6 +147,9 @@ class _SegmentTempo:
         if factor != self._factor:
             ready.append(self._tempo.finish())
             self._tempo, self._factor = Tempo(self._rate, factor), factor
+        start, _ = self.spans.get(chunk.segment, (self._at, self._at))
+        self._at += len(chunk.samples) / self._rate / factor
+        self.spans[chunk.segment] = (start, self._at)
         return np.concatenate([*ready, self._tempo.feed(chunk.samples)])
 
     def finish(self) -> Samples:

@@ -83,7 +83,7 @@ def _ogg_pages(body: bytes) -> list[tuple[int, list[int]]]:
 
 
 def test_the_six_formats_have_openais_media_types():
-    assert {name: made.content_type for name, made in FORMATS.items()} == {
+    assert {name: FORMATS[name].content_type for name in NAMES} == {
         "mp3": "audio/mpeg",
         "opus": "audio/opus",
         "aac": "audio/aac",

@@ -64,7 +64,7 @@ def error_of(reply: TestResponse) -> dict[str, str | None]:
         ({"speed": True}, "speed", "from 0.25 to 4.0"),
         ({"instructions": "a" * 4097}, "instructions", "at most 4096"),
         ({"stream_format": "websocket"}, "stream_format", "'audio' or 'sse'"),
-        ({"seed": -1}, "seed", "whole number"),
+        ({"seed": -2}, "seed", "-1 for a random one"),
         ({"seed": 1.5}, "seed", "whole number"),
         ({"sample_rate": 24001}, "sample_rate", "one of 8000"),
         ({"cfg_value": 0}, "cfg_value", "from 0.1 to 10"),

@@ -12,23 +12,25 @@ ACCEPTED = [
     *(("sample_rate", rate) for rate in (8000, 11025, 12000, 16000, 22050, 24000, 32000)),
     *(("sample_rate", rate) for rate in (44100, 48000)),
     *(("speed", speed) for speed in (0.25, 4, 4.0)),
-    *(("seed", seed) for seed in (0, 2**63 - 1)),
+    *(("seed", seed) for seed in (0, 2**63 - 1, "42", 1.0, -1, "-1", -1.0)),
     *(("cfg_value", value) for value in (0.1, 10)),
     *(("inference_steps", steps) for steps in (2, 100)),
     *(("stream_format", name) for name in ("audio", "sse")),
     *(("instructions", text) for text in ("", "x" * 4096)),
-    *(("language", code) for code in ("en", "en-US", "zh-Hans-CN")),
+    *(("language", code) for code in ("en", "en-US", "zh-Hans-CN", "english", "Chinese", "AUTO")),
+    *((name, ms) for name in ("lead_ms", "tail_ms") for ms in (0, 2000)),
     *(("voice", voice) for voice in ("", "  ", "alloy", {"id": "alloy"})),
 ]
 REFUSED = [
     *(("sample_rate", rate) for rate in (7999, 48001, 24000.5, "24000", True)),
     *(("speed", speed) for speed in (0.24, 4.01, "fast", float("inf"))),
-    *(("seed", seed) for seed in (-1, 2**63, 1.5)),
+    *(("seed", seed) for seed in (-2, 2**63, 1.5, True, "1.5", "x", "4_2", "9" * 5000)),
     *(("cfg_value", value) for value in (0.09, 10.1)),
     *(("inference_steps", steps) for steps in (1, 101)),
     ("stream_format", "events"),
     ("instructions", "x" * 4097),
-    *(("language", code) for code in ("", "e", "english", "en_US")),
+    *(("language", code) for code in ("e", "Elvish", "en_US", 7)),
+    *((name, ms) for name in ("lead_ms", "tail_ms") for ms in (-1, 2001, 0.5, "long")),
     *(("voice", voice) for voice in (7, [], {"id": ""}, {"id": None}, {}, {"name": "alloy"})),
 ]
 NULLABLE = sorted({name for name, _ in ACCEPTED} | {"response_format"})
@@ -52,6 +54,13 @@ def test_a_value_beyond_the_bounds_is_refused_by_its_name(
 @pytest.mark.parametrize("name", NULLABLE)
 def test_null_means_unset(client: FlaskClient, name: str) -> None:
     assert client.post("/v1/audio/speech", json={**GOOD, name: None}).status_code == 200
+
+
+@pytest.mark.parametrize("empty", ["", "  "])
+@pytest.mark.parametrize("name", [*NULLABLE, "lexicon", "normalize"])
+def test_an_empty_string_means_unset(client: FlaskClient, name: str, empty: str) -> None:
+    reply = client.post("/v1/audio/speech", json={**GOOD, name: empty})
+    assert (reply.status_code, reply.headers.get("x-voxcpm-ignored")) == (200, None)
 
 
 @pytest.mark.parametrize("name", ["model", "input"])

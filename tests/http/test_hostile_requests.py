@@ -100,9 +100,17 @@ def test_bytes_of_a_url_that_are_not_text_are_a_4xx(
     error_of(client.get(path.format(value)))
 
 
-def test_doubled_slashes_are_an_unknown_url_and_no_redirect(client: FlaskClient) -> None:
-    error = error_of(reply := client.get("/v1//models"))
+@pytest.mark.parametrize("path", ["//v1/models", "/v1//models", "///v1///models//"])
+def test_doubled_slashes_are_read_as_one_without_a_redirect(client: FlaskClient, path: str) -> None:
+    reply = client.get("/", environ_overrides={"PATH_INFO": path})
+    assert (reply.status_code, reply.data) == (200, client.get("/v1/models").data)
+
+
+@pytest.mark.parametrize("path", ["//evil.example/x", "//evil.example", "//"])
+def test_a_doubled_slash_leads_to_no_other_host(client: FlaskClient, path: str) -> None:
+    error = error_of(reply := client.get("/", environ_overrides={"PATH_INFO": path}))
     assert (reply.status_code, error["code"]) == (404, "unknown_url")
+    assert "Location" not in reply.headers
 
 
 @pytest.mark.parametrize("sent", ["é" * 8, "x" * 129, "a b", "a;b", "", "\u00aa\u00b5"])

@@ -10,7 +10,17 @@ from flask.testing import FlaskClient
 from tests.conftest import started
 from voxcpm_openai.settings import Settings
 
-MODELS = ["tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15", "tone"]
+MODELS = [
+    "tts-1",
+    "tts-1-1106",
+    "tts-1-hd",
+    "tts-1-hd-1106",
+    "gpt-4o-mini-tts",
+    "gpt-4o-mini-tts-2025-12-15",
+    "gpt-realtime-2.1-mini",
+    "gpt-realtime",
+    "tone",
+]
 
 
 def test_models_are_listed_in_openais_shape(client: FlaskClient) -> None:
@@ -146,3 +156,17 @@ def test_cors_is_off_unless_origins_are_configured(
     assert "authorization" in preflight.headers["Access-Control-Allow-Headers"].lower()
     other = open_client.get("/v1/models", headers={"Origin": "https://other.example"})
     assert "Access-Control-Allow-Origin" not in other.headers
+
+
+@pytest.mark.parametrize(("origin", "allowed"), [("page", "true"), ("other", None)])
+def test_pages_of_allowed_origins_may_call_a_server_in_a_private_network(
+    tone_settings: Settings, origin: str, allowed: str | None
+) -> None:
+    client = started(replace(tone_settings, cors_origins=("https://page.example",))).test_client()
+    headers = {
+        "Origin": f"https://{origin}.example",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Private-Network": "true",
+    }
+    reply = client.options("/v1/audio/speech", headers=headers)
+    assert reply.headers.get("Access-Control-Allow-Private-Network") == allowed

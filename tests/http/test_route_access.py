@@ -59,6 +59,8 @@ KEYED = (401, 401, 200, 200, 200)
 HERS = (401, 401, 404, 200, 200)
 SPEECH = json(model="tts-1", input="Hello.", voice="coral")
 DESIGN = json(name="Grandpa", description="a calm old man")
+ELEVEN = "/v1/text-to-speech/<voice_id>"
+TEXT = json(text="Hello.", model_id="eleven_flash_v2_5")
 DICTIONARIES = "/v1/pronunciation-dictionaries"
 CONSENTS = "/v1/audio/voice_consents"
 
@@ -91,8 +93,16 @@ TABLE = [
     Row("POST /v1/voices", "", KEYED, body=DESIGN),
     Row("POST /v1/voices", "", KEYED, body=form(type="audio_sample", name="x", transcript="y")),
     Row("POST /v1/audio/voices", "", KEYED, body=form(type="audio_sample", name="x")),
+    Row("POST /v1/audio/voices", "", KEYED, body=json(type="prompt", name="x", prompt="y")),
     Row("POST /v1/audio/speech", "", KEYED, body=SPEECH),
+    Row("POST /v1/audio/speech/batch", "", KEYED, body=json(items=[{"input": "Hello."}])),
     Row("POST /v1/audio/speech/text", "", KEYED, body=SPEECH),
+    Row("GET /v2/voices", "", OPEN),
+    *(
+        Row(f"POST {ELEVEN}{end}", kind, statuses, body=TEXT)
+        for end in ("", "/stream", "/with-timestamps", "/stream/with-timestamps")
+        for kind, statuses in (("stock", KEYED), ("hers", HERS))
+    ),
     Row(f"GET {CONSENTS}", "", KEYED),
     Row(f"POST {CONSENTS}", "", KEYED, body=form(name="x", language="en")),
     Row(f"GET {CONSENTS}/<id_>", "consent", HERS),
@@ -103,6 +113,8 @@ TABLE = [
     Row(f"GET {DICTIONARIES}/<id_>", "dictionary", HERS),
     Row(f"DELETE {DICTIONARIES}/<id_>", "dictionary", HERS),
 ]
+
+XI = "xi-api-key"
 
 COLUMNS: dict[str, tuple[str, Headers]] = {
     "no key": ("keyed", NOBODY),
@@ -157,7 +169,7 @@ def target(ctx: AppContext, kind: str) -> str:
 def status(client: FlaskClient, row: Row, headers: Headers) -> int:
     method, path = row.call.split()
     id_ = target(context_of(client.application), row.target)
-    path = path.replace("<path:id_>", id_).replace("<id_>", id_)
+    path = path.replace("<path:id_>", id_).replace("<id_>", id_).replace("<voice_id>", id_)
     with client.open(path, method=method, headers=headers, **row.body()) as reply:
         return reply.status_code
 
@@ -184,6 +196,21 @@ def test_without_public_discovery_only_probes_need_no_key(clients: Clients, row:
     client = clients["closed"]
     assert [status(client, row, NOBODY), status(client, row, WRONG)] == [row.closed] * 2
     assert status(client, row, JANE) == row.statuses[3]
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row.call} {row.target}".strip())
+def test_elevenlabs_header_carries_a_key_as_well_as_openais(clients: Clients, row: Row) -> None:
+    sent = [{XI: headers["Authorization"][7:]} for headers in (WRONG, JOHN, JANE)]
+    found = tuple(status(clients["keyed"], row, headers) for headers in sent)
+    assert found == row.statuses[1:4]
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row.call} {row.target}".strip())
+def test_doubled_slashes_open_no_route(clients: Clients, row: Row) -> None:
+    doubled = row._replace(call=row.call.replace("/v1/", "/v1//"))
+    for headers in (NOBODY, JANE):
+        found = status(clients["keyed"], doubled, headers)
+        assert found == status(clients["keyed"], row, headers)
 
 
 @pytest.mark.parametrize("row", [row for row in TABLE if row.call.startswith("GET ")])

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from voxcpm_openai.resolve import SpeechRequest
+from voxcpm_openai.speech_request import SpeechRequest
 from voxcpm_openai.web.app_context import context_of
 
 TEXT = "/v1/audio/speech/text"

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 
 from voxcpm_openai.contracts import Capabilities, Utterance
-from voxcpm_openai.resolve import OutputSpec, SpeechRequest
+from voxcpm_openai.speech_request import OutputSpec, SpeechRequest
 from voxcpm_openai.testing.plugins.tone_engine import ToneEngine
 from voxcpm_openai.web.app_context import context_of
 

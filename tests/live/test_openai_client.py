@@ -16,9 +16,13 @@ from tests.support.live_server import Server
 VOICES = "alloy ash ballad cedar coral echo fable marin nova onyx sage shimmer verse".split()
 MODELS = [
     "tts-1",
+    "tts-1-1106",
     "tts-1-hd",
+    "tts-1-hd-1106",
     "gpt-4o-mini-tts",
     "gpt-4o-mini-tts-2025-12-15",
+    "gpt-realtime-2.1-mini",
+    "gpt-realtime",
     "embedded",
     "hibari",
 ]

@@ -52,7 +52,17 @@ def test_every_model_id_returns_audio(kind_and_server: tuple[str, Server]) -> No
     with urllib.request.urlopen(f"{server.url}/v1/models", timeout=10) as reply:
         models = [model["id"] for model in json.load(reply)["data"]]
     assert sorted(models) == sorted(
-        ["tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15", "voxcpm"]
+        [
+            "tts-1",
+            "tts-1-1106",
+            "tts-1-hd",
+            "tts-1-hd-1106",
+            "gpt-4o-mini-tts",
+            "gpt-4o-mini-tts-2025-12-15",
+            "gpt-realtime-2.1-mini",
+            "gpt-realtime",
+            "voxcpm",
+        ]
     )
     outputs = {model: post(server, model=model)[1] for model in models}
     assert all(len(audio) > 4_000 for audio in outputs.values())

@@ -23,8 +23,8 @@ from voxcpm_openai.embedded.engine import EmbeddedEngine
 from voxcpm_openai.errors import UnknownVoice
 from voxcpm_openai.gate import DeadlineGate
 from voxcpm_openai.principal import OPERATOR
-from voxcpm_openai.resolve import SpeechRequest
 from voxcpm_openai.settings import load_settings
+from voxcpm_openai.speech_request import SpeechRequest
 from voxcpm_openai.voices.preview import SENTENCES, preview_segments
 
 SECOND = 24_000

@@ -21,7 +21,7 @@ ALLOWED_PLACES = {
     "flask": (f"{NAME}/app.py", f"{NAME}/web/", f"{NAME}/server/"),
     "flask_cors": (f"{NAME}/web/",),
     "werkzeug": (f"{NAME}/web/",),
-    "marshmallow": (f"{NAME}/web/schemas.py", f"{NAME}/settings.py", f"{NAME}/setting_types.py"),
+    "marshmallow": (f"{NAME}/web/fields.py", f"{NAME}/web/schemas.py", f"{NAME}/setting"),
     "torch": (
         f"{NAME}/runtime/device/",
         f"{NAME}/runtime/loading/",
@@ -48,11 +48,11 @@ ALLOWED_PLACES = {
 # Part of the package -> the other parts that it may import.
 LEAVES = set("clips contracts errors files playout principal setting_types settings".split())
 CORE = LEAVES | set("audio context gate lexicons lifecycle limits registry resolve".split())
-CORE |= {"speech", "text", "voices"}
+CORE |= {"names", "speech", "speech_request", "text", "voices"}
 ALLOWED_PARTS: dict[str, set[str]] = {
     **{
         part: set()
-        for part in ("addresses", "english", "errors", "files", "load_client", "playout")
+        for part in ("addresses", "english", "errors", "files", "load_client", "names", "playout")
     },
     "setting_types": set(),
     "settings": {"addresses", "errors", "setting_types"},
@@ -72,11 +72,13 @@ ALLOWED_PARTS: dict[str, set[str]] = {
     "hookspecs": {"contracts", "settings"},
     "registry": {"contract_checks", "contracts", "errors", "files", "hookspecs", "plugin_loader"}
     | {"settings"},
-    "voices": LEAVES | {"checked_stream", "text"},
+    "voices": LEAVES | {"checked_stream", "names", "text"},
     "lexicons": LEAVES | {"text", "voices"},
     "lifecycle": {"contract_checks", "contracts", "errors", "registry", "settings"},
-    "resolve": LEAVES | {"lexicons", "registry", "text", "voices"},
-    "speech": {"audio", "checked_stream", "contracts", "errors", "gate", "playout", "resolve"},
+    "speech_request": {"contracts"},
+    "resolve": LEAVES | {"lexicons", "names", "registry", "speech_request", "text", "voices"},
+    "speech": {"audio", "checked_stream", "contracts", "errors", "gate", "playout"}
+    | {"speech_request"},
     "context": LEAVES
     | {"text", "lexicons", "lifecycle", "limits", "registry", "resolve", "voices"},
     "load_test": {"audio", "errors", "load_client", "playout"},

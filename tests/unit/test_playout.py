@@ -11,9 +11,9 @@ import pytest
 
 from voxcpm_openai import DeadlineGate, PlayoutClock, Ticket
 from voxcpm_openai.contracts import AudioFormat, Chunk, Samples, Segment, Utterance, Voice
-from voxcpm_openai.resolve import OutputSpec
 from voxcpm_openai.runtime.engine.engine import BatchedEngine
 from voxcpm_openai.speech import Speech
+from voxcpm_openai.speech_request import OutputSpec
 from voxcpm_openai.testing.mock_runner import PATCH, TIMEOUT, MockRunner, StepGate, utterance
 from voxcpm_openai.testing.mock_runner import RATE as MOCK_RATE
 from voxcpm_openai.testing.plugins.tone_engine import CHUNK, RATE, ToneEngine, ToneStream

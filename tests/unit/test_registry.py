@@ -41,15 +41,22 @@ def test_the_stock_plugins_offer_voices_models_formats_and_an_engine() -> None:
     assert sorted(registry.voices) == STOCK_VOICES
     assert {
         "tts-1",
+        "tts-1-1106",
         "tts-1-hd",
+        "tts-1-hd-1106",
         "gpt-4o-mini-tts",
         "gpt-4o-mini-tts-2025-12-15",
+        "gpt-realtime-2.1-mini",
+        "gpt-realtime",
         "embedded",
         "hibari",
         "kokoro",
         "voxcpm",
     } == set(registry.presets)
-    assert list(registry.formats) == ["mp3", "opus", "aac", "flac", "wav", "pcm"]
+    assert list(registry.formats) == [
+        *("mp3", "opus", "aac", "flac", "wav", "pcm"),
+        *("ogg", "webm", "ulaw", "alaw"),
+    ]
     assert list(registry.transcribers) == ["whisper"]
     assert list(registry.engines) == ["embedded", "kokoro", "upstream", "voxcpm"]
     assert {plugin.origin for plugin in registry.plugins} == {"stock"}

@@ -15,8 +15,8 @@ from voxcpm_openai import InvalidRequest, Settings
 from voxcpm_openai.context import AppContext
 from voxcpm_openai.embedded.engine import capabilities
 from voxcpm_openai.principal import OPERATOR
-from voxcpm_openai.resolve import SpeechRequest
 from voxcpm_openai.settings import load_settings
+from voxcpm_openai.speech_request import SpeechRequest
 
 CONTEXT = AppContext.open(load_settings({"VOXCPM_ENGINE": "hibari"}))
 RESOLVER = CONTEXT.resolver_for("hibari")

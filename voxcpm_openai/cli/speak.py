@@ -15,9 +15,9 @@ from voxcpm_openai.cli.output import STDIO, Output, checked, opened
 from voxcpm_openai.context import AppContext
 from voxcpm_openai.gate import DeadlineGate
 from voxcpm_openai.principal import OPERATOR
-from voxcpm_openai.resolve import SpeechRequest
 from voxcpm_openai.settings import load_settings
 from voxcpm_openai.speech import Speech
+from voxcpm_openai.speech_request import SpeechRequest
 
 SIZED = ("WAV", "FLAC")
 """Formats that do not state their length when streamed; files on disk should."""

@@ -12,8 +12,8 @@ from voxcpm_openai.context import AppContext
 from voxcpm_openai.contracts import Capabilities
 from voxcpm_openai.errors import InvalidRequest, SettingsError
 from voxcpm_openai.principal import OPERATOR
-from voxcpm_openai.resolve import SpeechRequest
 from voxcpm_openai.settings import load_settings
+from voxcpm_openai.speech_request import SpeechRequest
 from voxcpm_openai.voices import validation
 
 STDIN = "-"

@@ -22,6 +22,24 @@ _SCRIPTS = tuple(
 _SCRIPTS += (("el", re.compile("[\u0370-\u03ff\u1f00-\u1fff](?=[\u0370-\u03ff\u1f00-\u1fff])")),)
 _LATIN = re.compile("[A-Za-z\u00c0-\u024f]")
 
+LANGUAGES = {
+    name: code
+    for code, names in {
+        "ar": "arabic", "bg": "bulgarian", "bn": "bengali", "ca": "catalan", "cs": "czech",
+        "da": "danish", "de": "german", "el": "greek", "en": "english", "es": "spanish",
+        "fa": "persian", "fi": "finnish", "fr": "french", "he": "hebrew", "hi": "hindi",
+        "hr": "croatian", "hu": "hungarian", "id": "indonesian", "it": "italian",
+        "ja": "japanese", "km": "khmer", "ko": "korean", "lo": "lao", "ms": "malay",
+        "my": "burmese", "nl": "dutch", "no": "norwegian", "pl": "polish", "pt": "portuguese",
+        "ro": "romanian", "ru": "russian", "sk": "slovak", "sv": "swedish", "sw": "swahili",
+        "ta": "tamil", "th": "thai", "tl": "tagalog filipino", "tr": "turkish",
+        "uk": "ukrainian", "ur": "urdu", "vi": "vietnamese", "yue": "cantonese",
+        "zh": "chinese mandarin",
+    }.items()
+    for name in names.split()
+}  # fmt: skip
+"""English names of languages, in lower case, and their ISO 639 codes."""
+
 
 def base_language(code: str) -> str:
     """Return the language of a code: "en-US" is "en"."""

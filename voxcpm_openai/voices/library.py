@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping
 
+from voxcpm_openai import names
 from voxcpm_openai.contracts import Capabilities, Voice
 from voxcpm_openai.errors import CannotClone, InvalidRequest, Unauthorized, UnknownVoice
 from voxcpm_openai.principal import ANONYMOUS, Principal, Role
@@ -50,6 +51,21 @@ class VoiceLibrary:
                 f"The voice '{id_}' does not exist. There are: {', '.join(self.ids(principal))}."
             )
         return voice
+
+    def find(self, name: str, principal: Principal = ANONYMOUS) -> Voice:
+        """Return the voice of a speech request: where no id is equal, case does not matter.
+
+        Raises UnknownVoice.
+        """
+        try:
+            return self.get(name, principal)
+        except UnknownVoice:
+            if id_ := names.same(self.ids(principal), name):
+                return self.get(id_, principal)
+            found = self._find(name.lower())  # finders do not list what they find
+            if found is not None and principal.can_view(found.owner):
+                return found
+            raise
 
     def get_for_sample(self, id_: str, principal: Principal = ANONYMOUS) -> Voice:
         """Return a voice whose sample the principal may hear.
@@ -115,12 +131,18 @@ def speaker_source(
     return SpeakerSource.CLIP
 
 
-def require_design(engine: str, capabilities: Capabilities, *, hint: str = "") -> None:
-    """Raise InvalidRequest unless the engine of this name can design voices."""
+def require_design(
+    engine: str, capabilities: Capabilities, *, hint: str = "", param: str = "description"
+) -> None:
+    """Raise InvalidRequest unless the engine of this name can design voices.
+
+    ``param``: the field of the request that asks for it.
+    """
     if not capabilities.voice_design:
         raise InvalidRequest(
-            f"The running engine, {engine}, cannot design voices. {hint}".strip(),
-            param="description",
+            f"The running engine, {engine}, cannot design voices. VoxCPM2 can: "
+            f"VOXCPM_ENGINE=voxcpm and VOXCPM_MODEL=openbmb/VoxCPM2. {hint}".strip(),
+            param=param,
         )
 
 

@@ -62,12 +62,12 @@ def preview_segments(language: str) -> tuple[Segment, ...]:
     return (Segment(SENTENCES[code], language=code),)
 
 
-def design_utterances(design: Design) -> list[Utterance]:
-    """Return one utterance per candidate: the same sentence, each with a seed of its own."""
+def design_utterances(design: Design, count: int = CANDIDATES) -> list[Utterance]:
+    """Return ``count`` utterances, one per candidate: one sentence, each with its own seed."""
     voice = Voice("", design.name, description=design.description, language=design.language)
     return [
         Utterance(preview_segments(design.language), voice, seed=secrets.randbits(31))
-        for _ in range(CANDIDATES)
+        for _ in range(count)
     ]
 
 

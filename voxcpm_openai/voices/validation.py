@@ -10,6 +10,8 @@ from voxcpm_openai.errors import InvalidRequest
 MAX_NAME = 100
 """The longest name of a voice or a consent, in characters."""
 MAX_DESCRIPTION = 500
+MAX_PROMPT = 2000
+"""The longest prompt of a designed voice, as OpenAI has it."""
 MAX_TRANSCRIPT = 2000
 """A minute of fast speech has about 1200 characters."""
 
@@ -33,6 +35,11 @@ def name(text: str) -> str:
 def description(text: str, *, min_length: int = 0) -> str:
     """Return a description as it is stored, on one line.  Raises as ``name`` does."""
     return _line(" ".join(text.split()), "description", MAX_DESCRIPTION, min_length=min_length)
+
+
+def prompt(text: str) -> str:
+    """Return what a voice is designed from as it is stored, on one line.  Raises as ``name``."""
+    return _line(" ".join(text.split()), "prompt", MAX_PROMPT, min_length=1)
 
 
 def transcript(text: str) -> str:

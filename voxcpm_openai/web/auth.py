@@ -8,12 +8,13 @@ from flask import Flask, g, request
 
 from voxcpm_openai.errors import Unauthorized
 from voxcpm_openai.principal import ANONYMOUS, OPERATOR, Principal
+from voxcpm_openai.web import elevenlabs_shapes
 from voxcpm_openai.web.app_context import current_context
 
 OPEN_BLUEPRINTS = frozenset({"health"})
 """Probes send no key."""
 
-DISCOVERY_BLUEPRINTS = frozenset({"models", "voices"})
+DISCOVERY_BLUEPRINTS = frozenset({"elevenlabs", "models", "voices"})
 """Open WebUI lists models and voices without its key."""
 
 SCHEME = "bearer "
@@ -46,7 +47,8 @@ def check_key() -> None:
         return
     if not key:
         raise Unauthorized(
-            "You did not send an API key. Send it in the header 'Authorization: Bearer KEY'."
+            "You did not send an API key. Send it in the header 'Authorization: Bearer KEY', or as "
+            "ElevenLabs' 'xi-api-key: KEY'."
         )
     raise Unauthorized("The API key is not one of this server's.", code="invalid_api_key")
 
@@ -61,4 +63,5 @@ def _sent_key() -> bytes:
     """Return the key as bytes: WSGI decodes headers as Latin-1, and keys may contain spaces."""
     header = request.headers.get("Authorization", "")
     key = header[len(SCHEME) :] if header.lower().startswith(SCHEME) else ""
-    return key.strip().encode("latin-1", "replace")
+    key = key.strip() or request.headers.get(elevenlabs_shapes.KEY, "").strip()
+    return key.encode("latin-1", "replace")

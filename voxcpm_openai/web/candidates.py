@@ -11,13 +11,17 @@ from voxcpm_openai.contracts import Engine, Utterance
 from voxcpm_openai.voices import validation
 from voxcpm_openai.voices.intake.clip import Clip
 from voxcpm_openai.voices.library import require_design
-from voxcpm_openai.voices.preview import BatchSynthesis, design_utterances
+from voxcpm_openai.voices.preview import CANDIDATES, BatchSynthesis, design_utterances
 from voxcpm_openai.voices.store.candidates import Design
+from voxcpm_openai.voices.store.data_folder import Candidate
 from voxcpm_openai.web.access_log import log_context
 from voxcpm_openai.web.app_context import current_context, disconnect_watch
 from voxcpm_openai.web.auth import current_principal
 
 blueprint = Blueprint("candidates", __name__)
+
+PROMPT = "prompt"
+"""The ``type`` of a designed voice."""
 
 
 @blueprint.post("/v1/voices/<id_>/keep")
@@ -26,6 +30,56 @@ def keep_candidate(id_: str) -> Response:
 
     Raises UnknownVoice, or InvalidRequest (``voices_full``).
     """
+    return _kept(id_)
+
+
+def design_at_once(fields: dict[str, str], engine: Engine) -> Response:
+    """Design a voice from a prompt and keep it, in OpenAI's API.
+
+    Raises InvalidRequest for a wrong field, or if there are too many voices.
+    """
+    design = Design(
+        validation.name(fields["name"]),
+        validation.prompt(fields["prompt"]),
+        fields.get("language", ""),
+    )
+    (candidate,) = _candidates(design, 1, engine)
+    return _kept(candidate.id)
+
+
+def design_voice(fields: dict[str, str]) -> Response:
+    """Synthesize candidates for a description, each with a seed of its own; return their URLs."""
+    design = Design(
+        validation.name(fields["name"]),
+        validation.description(fields["description"], min_length=1),
+        fields.get("language", ""),
+    )
+    candidates = _candidates(design, CANDIDATES, designing_engine())
+    return jsonify(
+        {
+            "candidates": [
+                {"id": c.id, "seed": c.seed, "sample_url": f"/v1/voices/{c.id}/sample"}
+                for c in candidates
+            ]
+        }
+    )
+
+
+def designing_engine(param: str = "description") -> Engine:
+    """Return the running engine.  Raises InvalidRequest, about this field, if it cannot design."""
+    ctx = current_context()
+    engine = ctx.engine.get()
+    require_design(ctx.engine.name, engine.capabilities, hint=ctx.other_engines, param=param)
+    return engine
+
+
+def _candidates(design: Design, count: int, engine: Engine) -> list[Candidate]:
+    clips = synthesize_all(engine, design_utterances(design, count))
+    return current_context().candidates.add(design, clips, current_principal())
+
+
+def _kept(id_: str) -> Response:
+    """Make a candidate a voice; return it in OpenAI's shape."""
     voice = current_context().store.keep(id_, current_principal())
     log_context(voice=voice.id)
     return jsonify(
@@ -34,30 +88,8 @@ def keep_candidate(id_: str) -> Response:
             "id": voice.id,
             "name": voice.name,
             "created_at": voice.created_at,
-            "type": "prompt",
+            "type": PROMPT,
             "prompt": voice.description,
-        }
-    )
-
-
-def design_voice(fields: dict[str, str]) -> Response:
-    """Synthesize candidates for a description, each with a seed of its own; return their URLs."""
-    ctx = current_context()
-    design = Design(
-        validation.name(fields["name"]),
-        validation.description(fields["description"], min_length=1),
-        fields.get("language", ""),
-    )
-    engine = ctx.engine.get()
-    require_design(ctx.engine.name, engine.capabilities, hint=ctx.other_engines)
-    clips = synthesize_all(engine, design_utterances(design))
-    candidates = ctx.candidates.add(design, clips, current_principal())
-    return jsonify(
-        {
-            "candidates": [
-                {"id": c.id, "seed": c.seed, "sample_url": f"/v1/voices/{c.id}/sample"}
-                for c in candidates
-            ]
         }
     )
 

@@ -15,4 +15,10 @@ def init_app(app: Flask) -> None:
         return
     from flask_cors import CORS
 
-    CORS(app, origins=list(origins), expose_headers=["x-request-id", IGNORED, RATE], max_age=600)
+    CORS(
+        app,
+        origins=list(origins),
+        expose_headers=["x-request-id", IGNORED, RATE],
+        max_age=600,
+        allow_private_network=True,  # a public page may call a server at home, if its origin may
+    )

@@ -1,4 +1,7 @@
-"""Turns every exception into a response in OpenAI's error envelope; nothing else does."""
+"""Turns every exception into a response in OpenAI's error envelope; nothing else does.
+
+Clients of ElevenLabs get the same in its shape.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from gunicorn.http.errors import LimitRequestHeaders, ParseException
 from werkzeug.exceptions import HTTPException
 
 from voxcpm_openai.errors import RequestError
+from voxcpm_openai.web import elevenlabs_shapes
 from voxcpm_openai.web.access_log import log_context, shown
 
 logger = logging.getLogger(__name__)
@@ -84,8 +88,12 @@ def _unexpected(error: Exception) -> Response:
     return _response(envelope(message, "server_error"), 500, {})
 
 
-def _response(body: object, status: int, headers: dict[str, str]) -> Response:
-    response = jsonify(body)
+def _response(
+    body: dict[str, dict[str, str | None]], status: int, headers: dict[str, str]
+) -> Response:
+    response = jsonify(
+        elevenlabs_shapes.detail(status, body) if elevenlabs_shapes.is_asked_for() else body
+    )
     response.status_code = status
     response.headers.update(headers)
     return response

@@ -5,7 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, Response, jsonify
 
 from voxcpm_openai.contracts import Preset
-from voxcpm_openai.errors import InvalidRequest
+from voxcpm_openai.errors import InvalidRequest, Unavailable
+from voxcpm_openai.web import elevenlabs_shapes
 from voxcpm_openai.web.app_context import current_context
 
 blueprint = Blueprint("models", __name__)
@@ -18,7 +19,9 @@ OWNER = "voxcpm-openai"
 
 @blueprint.get("/v1/models")
 def list_models() -> Response:
-    """List the models, in OpenAI's shape."""
+    """List the models, in OpenAI's shape; in ElevenLabs' if the client sends ``xi-api-key``."""
+    if elevenlabs_shapes.is_asked_for():
+        return jsonify(_elevenlabs_models())
     return jsonify({"object": "list", "data": [_model(preset) for preset in _served()]})
 
 
@@ -52,6 +55,16 @@ def list_audio_models() -> Response:
 def _served() -> list[Preset]:
     ctx = current_context()
     return ctx.registry.presets_for(ctx.engine.name)
+
+
+def _elevenlabs_models() -> list[dict[str, object]]:
+    ctx = current_context()
+    try:
+        languages = ctx.engine.get().capabilities.languages
+    except Unavailable:  # the models are known before the engine has started
+        languages = ()
+    longest = ctx.settings.max_input_chars
+    return [elevenlabs_shapes.model_json(preset, languages, longest) for preset in _served()]
 
 
 def _model(preset: Preset) -> dict[str, object]:

@@ -6,100 +6,28 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import Request
-from marshmallow import INCLUDE, Schema, ValidationError, fields, post_load, validate
+from marshmallow import INCLUDE, Schema, ValidationError, fields, post_load, pre_load, validate
 
 from voxcpm_openai.errors import InvalidRequest
-from voxcpm_openai.resolve import SpeechRequest
-from voxcpm_openai.text.lexicon import LexiconError, LexiconRule
-from voxcpm_openai.text.lexicon_files import rules_of_list, rules_of_table
-from voxcpm_openai.voices import validation
+from voxcpm_openai.speech_request import SpeechRequest
 from voxcpm_openai.web.body import check_values, json_object
-
-SAMPLE_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
-"""The sample rates that the codecs support, in Hz."""
-
-MAX_INSTRUCTIONS = 4096
-MAX_NAME = 256
-"""The longest name of a model, voice or format, in characters: error messages repeat it."""
-
-UNSET_INSTRUCTIONS = ("", "None")
-"""Home Assistant sends the string "None" for instructions that are not set."""
-
-
-class VoiceName(fields.Field[str | None]):
-    """A voice as a string or as ``{"id": "..."}``; an empty string means the default voice."""
-
-    def _deserialize(self, value: object, *_: object, **__: object) -> str | None:
-        if isinstance(value, dict):
-            value = value.get("id")
-            if not value:
-                raise ValidationError('must be a voice\'s id, or {"id": "..."}.')
-        if not isinstance(value, str):
-            raise ValidationError('must be a voice\'s id, or {"id": "..."}.')
-        if len(value) > MAX_NAME:
-            raise ValidationError(f"must have at most {MAX_NAME} characters.")
-        return value.strip() or None
-
-
-class LexiconTable(fields.Field[dict[str, object]]):
-    """The rules of a request: ``{"Nguyen": "win"}``, or ``{"Nguyen": {"ipa": "wɪn"}}``."""
-
-    def _deserialize(self, value: object, *_: object, **__: object) -> dict[str, object]:
-        try:
-            rules_of_table(value)
-        except LexiconError as error:
-            raise ValidationError(f"is wrong: {error}") from error
-        assert isinstance(value, dict)
-        return value
-
-
-class TrueOrFalse(fields.Field[bool]):
-    """A boolean; no number and no word stands for one."""
-
-    def _deserialize(self, value: object, *_: object, **__: object) -> bool:
-        if not isinstance(value, bool):
-            raise ValidationError("must be true or false.")
-        return value
-
-
-class DictionaryRules(fields.Field[list[LexiconRule]]):
-    """The rules of a pronunciation dictionary, in ElevenLabs' shape."""
-
-    def _deserialize(self, value: object, *_: object, **__: object) -> list[LexiconRule]:
-        try:
-            return rules_of_list(value)
-        except LexiconError as error:
-            raise ValidationError(f"is wrong: {error}") from error
-
-
-def _number(low: float, high: float) -> fields.Float:
-    message = f"must be a number from {low} to {high}."
-    return fields.Float(
-        allow_none=True,
-        validate=validate.Range(low, high, error=message),
-        error_messages={"invalid": message, "special": message, "too_large": message},
-    )
-
-
-def _integer(low: int, high: int) -> fields.Integer:
-    message = f"must be a whole number from {low} to {high}."
-    return fields.Integer(
-        strict=True,
-        allow_none=True,
-        validate=validate.Range(low, high, error=message),
-        error_messages={"invalid": message, "too_large": message},
-    )
-
-
-def _text(longest: int | None = None, **kwargs: Any) -> fields.String:
-    if longest is not None:
-        message = f"must have at most {longest} characters."
-        kwargs["validate"] = validate.Length(max=longest, error=message)
-    return fields.String(error_messages={"invalid": "must be a string."}, **kwargs)
-
-
-LANGUAGE = validate.Regexp(
-    validation.LANGUAGE, error="must be a language code such as 'en' or 'en-US'."
+from voxcpm_openai.web.fields import (
+    LANGUAGE,
+    MAX_INSTRUCTIONS,
+    MAX_NAME,
+    MAX_SILENCE_MS,
+    SAMPLE_RATES,
+    UNSET_INSTRUCTIONS,
+    DictionaryRules,
+    Language,
+    LexiconTable,
+    Seed,
+    TrueOrFalse,
+    VoiceName,
+    VoiceSettings,
+    number,
+    string,
+    whole,
 )
 
 
@@ -115,17 +43,17 @@ class RequestSchema(Schema):
 class SpeechSchema(RequestSchema):
     """The body of ``POST /v1/audio/speech``."""
 
-    model = _text(MAX_NAME, required=True)
-    input = _text(required=True)
+    model = string(MAX_NAME, required=True)
+    input = string(required=True)
     voice = VoiceName(allow_none=True)
-    response_format = _text(MAX_NAME, allow_none=True)
-    speed = _number(0.25, 4.0)
-    instructions = _text(MAX_INSTRUCTIONS, allow_none=True)
-    stream_format = _text(
+    response_format = string(MAX_NAME, allow_none=True)
+    speed = number(0.25, 4.0)
+    instructions = string(MAX_INSTRUCTIONS, allow_none=True)
+    stream_format = string(
         allow_none=True,
         validate=validate.OneOf(["audio", "sse"], error="must be 'audio' or 'sse'."),
     )
-    seed = _integer(0, 2**63 - 1)
+    seed = Seed(allow_none=True)
     sample_rate = fields.Integer(
         strict=True,
         allow_none=True,
@@ -134,11 +62,24 @@ class SpeechSchema(RequestSchema):
         ),
         error_messages={"invalid": "must be a whole number."},
     )
-    cfg_value = _number(0.1, 10.0)
-    inference_steps = _integer(2, 100)  # the solver skips its first step
-    language = _text(allow_none=True, validate=LANGUAGE)
+    cfg_value = number(0.1, 10.0)
+    inference_steps = whole(2, 100)  # the solver skips its first step
+    language = Language(allow_none=True)
     lexicon = LexiconTable(allow_none=True)
     normalize = TrueOrFalse(allow_none=True)
+    lead_ms = whole(0, MAX_SILENCE_MS)
+    tail_ms = whole(0, MAX_SILENCE_MS)
+
+    @pre_load
+    def empty_is_unset(self, data: Mapping[str, object], **_: object) -> dict[str, object]:
+        """Take an empty string for null: clients send all fields of a form."""
+        optional = {name for name, field in self.fields.items() if field.allow_none}
+        return {
+            name: None
+            if name in optional and isinstance(value, str) and not value.strip()
+            else value
+            for name, value in data.items()
+        }
 
     @post_load(pass_original=True)
     def make(
@@ -155,7 +96,7 @@ class SpeechSchema(RequestSchema):
 class TextSchema(SpeechSchema):
     """The body of ``POST /v1/audio/speech/text``: that of a speech request, without its model."""
 
-    model = _text(MAX_NAME, allow_none=True)
+    model = string(MAX_NAME, allow_none=True)
 
     @post_load(pass_original=True)
     def make(
@@ -169,56 +110,92 @@ class TextSchema(SpeechSchema):
 class NameSchema(RequestSchema):
     """The body of ``POST /v1/audio/voice_consents/{id}``."""
 
-    name = _text(required=True)
+    name = string(required=True)
 
 
 class ConsentSchema(NameSchema):
     """The text fields of ``POST /v1/audio/voice_consents``."""
 
-    language = _text(required=True, validate=LANGUAGE)
+    language = string(required=True, validate=LANGUAGE)
 
 
 class VoiceSchema(NameSchema):
     """The text fields of ``POST /v1/audio/voices``."""
 
-    type = _text(
+    type = string(
         validate=validate.OneOf(
             ["audio_sample"],
-            error="must be 'audio_sample'; POST /v1/voices designs a voice from a description.",
+            error="must be 'audio_sample', or 'prompt' for a voice that is designed.",
         )
     )
-    consent = _text()
-    transcript = _text()
-    description = _text()
-    language = _text(validate=LANGUAGE)
+    consent = string()
+    transcript = string()
+    description = string()
+    language = string(validate=LANGUAGE)
+
+
+class PromptSchema(NameSchema):
+    """The body of ``POST /v1/audio/voices`` for a designed voice."""
+
+    type = string(required=True)
+    prompt = string(required=True)
+    language = string(allow_none=True, validate=LANGUAGE)
+    model = string(allow_none=True)  # there is one at most
+    script_hint = string(allow_none=True)  # the sentence of a preview is the server's
 
 
 class DesignSchema(NameSchema):
     """The body of ``POST /v1/voices`` without a clip."""
 
-    description = _text(required=True)
-    language = _text(allow_none=True, validate=LANGUAGE)
+    description = string(required=True)
+    language = string(allow_none=True, validate=LANGUAGE)
 
 
 class ChangeSchema(RequestSchema):
     """The body of ``PATCH /v1/voices/{id}``."""
 
-    name = _text(allow_none=True)
-    description = _text(allow_none=True)
+    name = string(allow_none=True)
+    description = string(allow_none=True)
 
 
 class DictionarySchema(NameSchema):
     """The body of ``POST /v1/pronunciation-dictionaries/add-from-rules``."""
 
     rules = DictionaryRules(required=True)
-    description = _text(allow_none=True)
+    description = string(allow_none=True)
     workspace_access = fields.Raw(allow_none=True)  # there are no workspaces
+
+
+class ElevenLabsSchema(RequestSchema):
+    """The body of ElevenLabs' text to speech; its other fields have no effect."""
+
+    text = string(required=True)
+    model_id = string(allow_none=True)
+    voice_settings = VoiceSettings(allow_none=True)
+    language_code = Language(allow_none=True)
+    seed = Seed(allow_none=True)
+    apply_text_normalization = string(
+        allow_none=True,
+        validate=validate.OneOf(["auto", "on", "off"], error="must be 'auto', 'on' or 'off'."),
+    )
+
+
+class VoiceSearchSchema(RequestSchema):
+    """The query of ElevenLabs' voice search."""
+
+    search = string()
+    next_page_token = string()
+    page_size = fields.Integer(
+        load_default=10,
+        validate=validate.Range(1, 100, error="must be a whole number from 1 to 100."),
+        error_messages={"invalid": "must be a whole number from 1 to 100."},
+    )
 
 
 class PageSchema(RequestSchema):
     """The query of a paginated list."""
 
-    after = _text()
+    after = string()
     limit = fields.Integer(
         load_default=20,
         validate=validate.Range(1, 100, error="must be a whole number from 1 to 100."),
@@ -229,7 +206,7 @@ class PageSchema(RequestSchema):
 class CursorSchema(RequestSchema):
     """The query of a paginated list, in ElevenLabs' shape."""
 
-    cursor = _text()
+    cursor = string()
     page_size = fields.Integer(
         load_default=30,
         validate=validate.Range(1, 100, error="must be a whole number from 1 to 100."),
@@ -239,7 +216,12 @@ class CursorSchema(RequestSchema):
 
 def load_speech(request: Request) -> SpeechRequest:
     """Return a speech request.  Raises InvalidRequest for the first wrong field."""
-    loaded: SpeechRequest = _load(SpeechSchema(), json_object(request))
+    return speech_request(json_object(request))
+
+
+def speech_request(values: Mapping[str, object]) -> SpeechRequest:
+    """Return a speech request of these fields.  Raises InvalidRequest for the first wrong one."""
+    loaded: SpeechRequest = _load(SpeechSchema(), values)
     return loaded
 
 

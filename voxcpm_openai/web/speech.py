@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 from flask import Blueprint, Response, g, request
 
 from voxcpm_openai.errors import ClientLeft
-from voxcpm_openai.resolve import OutputSpec
 from voxcpm_openai.speech import Speech
+from voxcpm_openai.speech_request import OutputSpec, SpeechRequest
 from voxcpm_openai.web import sse
 from voxcpm_openai.web.access_log import elapsed_ms, log_context
 from voxcpm_openai.web.app_context import current_context, disconnect_watch
@@ -24,10 +24,30 @@ IGNORED = "x-voxcpm-ignored"
 RATE = "x-audio-sample-rate"
 
 
+Frames = Callable[[Speech], Iterator[bytes]]
+"""Turns a speech into the bytes of a body."""
+
+
 @blueprint.post("/v1/audio/speech")
 def create_speech() -> Response:
     """Synthesize a text: raw audio or server-sent events, streamed as they are made."""
-    asked = load_speech(request)
+    return respond(
+        load_speech(request),
+        lambda speech: sse.events(speech) if speech.output.sse else iter(speech),
+    )
+
+
+def respond(
+    asked: SpeechRequest,
+    frames: Frames,
+    content_type: str | None = None,
+    ignored: tuple[str, ...] = (),
+) -> Response:
+    """Return the response to a speech request, streamed as it is made.
+
+    ``content_type``: of the body, if it is neither audio nor events; ``ignored``: fields without
+    effect, besides those that ``resolve`` finds.  Raises RequestError.
+    """
     log_context(model=asked.model, format=asked.response_format, characters=len(asked.input))
     ctx = current_context()
     engine = ctx.engine.get()
@@ -40,10 +60,11 @@ def create_speech() -> Response:
         # The whole stream is watched: an engine may also be slow between two chunks.
         socket = request.environ.get("gunicorn.socket")
         cleanup.enter_context(disconnect_watch().watch(socket, speech.cancel))
-        chunks = sse.events(speech) if output.sse else iter(speech)
+        chunks = frames(speech)
         first = next(chunks)  # before the Response exists, so that an error keeps its status
         log_context(first_byte_ms=elapsed_ms())
-        return _response(SpeechBody(first, chunks, speech, cleanup.pop_all()), output)
+        body = SpeechBody(first, chunks, speech, cleanup.pop_all())
+        return _response(body, output, content_type, (*output.ignored, *ignored))
 
 
 class SpeechBody(Iterator[bytes]):
@@ -88,16 +109,18 @@ class SpeechBody(Iterator[bytes]):
         self._cleanup.close()
 
 
-def _response(body: SpeechBody, output: OutputSpec) -> Response:
-    response = Response(body, content_type=sse.CONTENT_TYPE if output.sse else None)
+def _response(
+    body: SpeechBody, output: OutputSpec, content_type: str | None, ignored: tuple[str, ...]
+) -> Response:
+    kind = content_type or (sse.CONTENT_TYPE if output.sse else output.format.content_type)
+    response = Response(body)
+    response.headers["Content-Type"] = kind
     if output.sse:
         response.headers["Cache-Control"] = "no-store"
-    else:
-        response.headers["Content-Type"] = output.format.content_type
     response.headers["X-Accel-Buffering"] = "no"  # nginx: pass on each chunk as it comes
     response.headers[RATE] = str(output.rate)
-    if output.ignored:
-        response.headers[IGNORED] = header(output.ignored)
+    if ignored:
+        response.headers[IGNORED] = header(ignored)
     return response
 
 

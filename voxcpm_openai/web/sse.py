@@ -40,11 +40,12 @@ def events(speech: Speech) -> Iterator[bytes]:
         logger.exception("speech failed after its first event")
         yield _event(_error_event(error))
         return
-    yield _event({"type": "speech.audio.done", "usage": _usage(usage)})
+    yield _event({"type": "speech.audio.done", "usage": usage_json(usage)})
     yield b"data: [DONE]\n\n"
 
 
-def _usage(usage: Usage) -> dict[str, int]:
+def usage_json(usage: Usage) -> dict[str, int]:
+    """Return a usage as OpenAI's API has it."""
     total = usage.input_tokens + usage.output_tokens
     return {**dataclasses.asdict(usage), "total_tokens": total}
 

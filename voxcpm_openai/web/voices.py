@@ -14,13 +14,28 @@ from voxcpm_openai.voices.intake import clip
 from voxcpm_openai.voices.intake.clip import Clip
 from voxcpm_openai.voices.library import speaker_source
 from voxcpm_openai.voices.preview import FLAC, Preview
+from voxcpm_openai.web import elevenlabs_shapes
 from voxcpm_openai.web.access_log import log_context
 from voxcpm_openai.web.app_context import current_context
 from voxcpm_openai.web.auth import current_principal
-from voxcpm_openai.web.candidates import design_voice, synthesize_all
+from voxcpm_openai.web.body import json_object
+from voxcpm_openai.web.candidates import (
+    PROMPT,
+    design_at_once,
+    design_voice,
+    designing_engine,
+    synthesize_all,
+)
 from voxcpm_openai.web.forms import is_form, load_form, load_texts
 from voxcpm_openai.web.models import CREATED
-from voxcpm_openai.web.schemas import ChangeSchema, DesignSchema, VoiceSchema, load_json
+from voxcpm_openai.web.schemas import (
+    ChangeSchema,
+    DesignSchema,
+    PromptSchema,
+    VoiceSchema,
+    load,
+    load_json,
+)
 
 blueprint = Blueprint("voices", __name__)
 
@@ -33,8 +48,12 @@ def list_voices() -> Response:
     """List the voices; ``?legacy=true`` lists only their ids.
 
     The list is returned twice, as ``voices`` and as ``data``: clients read one or the other.
+    Clients that send ``xi-api-key`` get it in ElevenLabs' shape.
     """
     voices = current_context().voices
+    if elevenlabs_shapes.is_asked_for():
+        found = voices.all(current_principal())
+        return jsonify({"voices": [elevenlabs_shapes.voice_json(voice) for voice in found]})
     listed: list[str] | list[dict[str, object]]
     if request.args.get("legacy", "").lower() in ("true", "1"):
         listed = voices.ids(current_principal())
@@ -45,18 +64,31 @@ def list_voices() -> Response:
 
 @blueprint.get("/v1/voices/<id_>")
 def get_voice(id_: str) -> Response:
-    """Return one voice.
+    """Return one voice; in ElevenLabs' shape if the client sends ``xi-api-key``.
 
     Raises UnknownVoice.
     """
-    return jsonify(_voice(current_context().voices.get(id_, current_principal())))
+    voice = current_context().voices.get(id_, current_principal())
+    shape = elevenlabs_shapes.voice_json if elevenlabs_shapes.is_asked_for() else _voice
+    return jsonify(shape(voice))
 
 
 @blueprint.post("/v1/audio/voices")
 def add_voice() -> Response:
-    """Add a voice: ``name``, ``consent``, and ``audio_sample`` as a file."""
+    """Add a voice: ``name``, ``consent``, and ``audio_sample`` as a file; or design one.
+
+    A design has the ``type`` "prompt", ``name`` and ``prompt``, as JSON or as a form.
+    """
     ctx = current_context()
-    form, content = load_form(VoiceSchema(), request, file=SAMPLE, strict=ctx.settings.strict)
+    strict = ctx.settings.strict
+    if is_form(request) and request.form.get("type") == PROMPT:
+        engine = designing_engine("type")
+        form = load_texts(PromptSchema(), request, file=SAMPLE, strict=strict)
+        return design_at_once(form, engine)
+    if request.is_json and (body := json_object(request)).get("type") == PROMPT:
+        engine = designing_engine("type")
+        return design_at_once(load(PromptSchema(), body, strict=strict), engine)
+    form, content = load_form(VoiceSchema(), request, file=SAMPLE, strict=strict)
     name = validation.name(form["name"])
     description = validation.description(form.get("description", ""))
     transcript = validation.transcript(form.get("transcript", ""))

@@ -1,0 +1,78 @@
+"""Alignment: when each character of a text is spoken, in the shape of ElevenLabs' API.
+
+An engine tells where a segment begins and ends, not where a word does: the characters of a segment
+are spread evenly over its duration.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import unicodedata
+from collections.abc import Iterator, Sequence
+
+from voxcpm_openai.speech import Speech
+
+Times = dict[str, list[str] | list[float]]
+"""``characters``, and when each begins and ends, in seconds from the start of the audio."""
+
+
+def whole(speech: Speech) -> Iterator[bytes]:
+    """Yield one JSON object with all audio and the alignment of the whole text."""
+    audio = b"".join(speech)
+    yield _line(speech, audio, list(speech.spans))
+
+
+def lines(speech: Speech) -> Iterator[bytes]:
+    """Yield a JSON object a line: audio as it is made, and each segment's alignment at its end."""
+    told: set[int] = set()
+    for chunk in speech:
+        ended = [index for index in speech.spans if index < speech.segment and index not in told]
+        told.update(ended)
+        yield _line(speech, chunk, ended)
+    yield _line(speech, b"", [index for index in speech.spans if index not in told])
+
+
+def times(texts: Sequence[tuple[str, float, float]]) -> Times:
+    """Return the alignment of segments: the text of each, its start and its end in seconds."""
+    characters: list[str] = []
+    starts: list[float] = []
+    ends: list[float] = []
+    for text, start, end in texts:
+        step = (end - start) / max(1, len(text))
+        characters += text
+        starts += (round(start + step * n, 3) for n in range(len(text)))
+        ends += (round(start + step * (n + 1), 3) for n in range(len(text)))
+    return {
+        "characters": characters,
+        "character_start_times_seconds": starts,
+        "character_end_times_seconds": ends,
+    }
+
+
+def _line(speech: Speech, audio: bytes, segments: Sequence[int]) -> bytes:
+    written = [speech.output.written[index] for index in segments]
+    spoken = [speech.utterance.segments[index].text for index in segments]
+    line = {
+        "audio_base64": base64.b64encode(audio).decode("ascii"),
+        "alignment": _alignment(speech, segments, written),
+        "normalized_alignment": _alignment(speech, segments, spoken),
+    }
+    return json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def _alignment(speech: Speech, segments: Sequence[int], texts: Sequence[str]) -> Times | None:
+    if not segments:
+        return None
+    last = len(speech.output.written) - 1
+    return times(
+        [
+            (text if index == last else f"{text}{_space(text)}", *speech.spans[index])
+            for index, text in zip(segments, texts, strict=True)
+        ]
+    )
+
+
+def _space(text: str) -> str:
+    """Return what is written between a segment and the next one: nothing after a wide letter."""
+    return "" if unicodedata.east_asian_width(text[-1:] or " ") in "WF" else " "

@@ -1,0 +1,144 @@
+"""ElevenLabs' API over HTTP: text to speech, with and without timestamps, and the voice search."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request
+
+from voxcpm_openai.contracts import Voice
+from voxcpm_openai.errors import InvalidRequest, UnknownModel
+from voxcpm_openai.resolve import Resolver
+from voxcpm_openai.speech_request import SpeechRequest
+from voxcpm_openai.web import alignment, elevenlabs_shapes
+from voxcpm_openai.web.app_context import current_context
+from voxcpm_openai.web.auth import current_principal
+from voxcpm_openai.web.body import json_object
+from voxcpm_openai.web.pages import page_of
+from voxcpm_openai.web.schemas import (
+    ElevenLabsSchema,
+    VoiceSearchSchema,
+    load,
+)
+from voxcpm_openai.web.speech import Frames, respond
+
+blueprint = Blueprint("elevenlabs", __name__)
+
+URL = "/v1/text-to-speech/<voice_id>"
+DEFAULT_FORMAT = "mp3_44100_128"
+
+RATES = (8000, 16000, 22050, 24000, 32000, 44100, 48000)
+KBITS = (32, 64, 96, 128, 192)
+OUTPUT_FORMATS: dict[str, tuple[str, int, int | None]] = {
+    **{f"{name}_{rate}": (name, rate, None) for name in ("pcm", "wav") for rate in RATES},
+    **{f"opus_48000_{kbits}": ("opus", 48_000, kbits * 1000) for kbits in KBITS},
+    **{f"mp3_44100_{kbits}": ("mp3", 44_100, kbits * 1000) for kbits in KBITS},
+    "mp3_22050_32": ("mp3", 22_050, 32_000),
+    "mp3_24000_48": ("mp3", 24_000, 48_000),
+    "ulaw_8000": ("ulaw", 8_000, None),
+    "alaw_8000": ("alaw", 8_000, None),
+}
+"""ElevenLabs' names: the format, the sample rate in Hz, and the bit rate in bits per second."""
+
+NORMALIZE = {"on": True, "off": False}
+"""What ``apply_text_normalization`` means; "auto" leaves it to the server."""
+HONOURED = frozenset(
+    "text model_id language_code seed voice_settings apply_text_normalization".split()
+)
+"""The fields with an effect; the others are named in the response header."""
+
+
+@blueprint.post(URL)
+@blueprint.post(f"{URL}/stream")
+def speak(voice_id: str) -> Response:
+    """Synthesize a text, in ElevenLabs' API: raw audio, streamed as it is made.
+
+    Raises UnknownVoice.
+    """
+    return _speak(voice_id, iter)
+
+
+@blueprint.post(f"{URL}/with-timestamps")
+def speak_with_timestamps(voice_id: str) -> Response:
+    """Synthesize a text, in ElevenLabs' API: a JSON object with audio and alignment.
+
+    Raises UnknownVoice.
+    """
+    return _speak(voice_id, alignment.whole, "application/json")
+
+
+@blueprint.post(f"{URL}/stream/with-timestamps")
+def stream_with_timestamps(voice_id: str) -> Response:
+    """Synthesize a text, in ElevenLabs' API: JSON objects with audio and alignment, one a line.
+
+    Raises UnknownVoice.
+    """
+    return _speak(voice_id, alignment.lines, "application/x-ndjson")
+
+
+@blueprint.get("/v2/voices")
+def search_voices() -> Response:
+    """List the voices in ElevenLabs' shape: ``page_size`` (10) after ``next_page_token``."""
+    given = {name: value for name, value in request.args.items() if value}
+    query = load(VoiceSearchSchema(), given, strict=False)
+    wanted = query.get("search", "").casefold()
+    voices = current_context().voices.all(current_principal())
+    found = [voice for voice in voices if wanted in _searched(voice)]
+    shown, has_more = page_of(
+        found,
+        query["page_size"],
+        query.get("next_page_token"),
+        param="next_page_token",
+        kind="voice",
+    )
+    return jsonify(
+        {
+            "voices": [elevenlabs_shapes.voice_json(voice) for voice in shown],
+            "has_more": has_more,
+            "total_count": len(found),
+            "next_page_token": shown[-1].id if has_more else None,
+        }
+    )
+
+
+def _searched(voice: Voice) -> str:
+    return f"{voice.id} {voice.name} {voice.description} {voice.language}".casefold()
+
+
+def _speak(voice_id: str, frames: Frames, content_type: str | None = None) -> Response:
+    ctx = current_context()
+    voice = ctx.voices.find(voice_id, current_principal())
+    body = json_object(request)
+    asked = _speech_request(voice, load(ElevenLabsSchema(), body, strict=False), ctx.resolver)
+    ignored = tuple(n for n, value in body.items() if n not in HONOURED and value is not None)
+    return respond(asked, frames, content_type, ignored)
+
+
+def _speech_request(voice: Voice, body: dict[str, Any], resolver: Resolver) -> SpeechRequest:
+    name = request.args.get("output_format") or DEFAULT_FORMAT
+    if name not in OUTPUT_FORMATS:
+        raise InvalidRequest(
+            f"'{name[:64]}' is not an output_format. There are: {', '.join(OUTPUT_FORMATS)}.",
+            param="output_format",
+        )
+    format_, rate, bit_rate = OUTPUT_FORMATS[name]
+    return SpeechRequest(
+        model=_model(body.get("model_id", ""), resolver),
+        input=body["text"],
+        voice=voice.id,
+        response_format=format_,
+        sample_rate=rate,
+        bit_rate=bit_rate,
+        speed=body.get("voice_settings", 1.0),
+        seed=body.get("seed"),
+        language=body.get("language_code"),
+        normalize=NORMALIZE.get(body.get("apply_text_normalization", "auto")),
+    )
+
+
+def _model(model_id: str, resolver: Resolver) -> str:
+    """Return a model of this server, whatever a client of ElevenLabs calls its own."""
+    try:
+        return resolver.preset(model_id).id
+    except UnknownModel:
+        return resolver.default_model
