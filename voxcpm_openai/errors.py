@@ -6,7 +6,8 @@
     │   └── PluginError            a plugin cannot be loaded or used
     └── RequestError               an answer with a status and the error envelope
         ├── InvalidRequest         400
-        │   └── CannotClone        400 cannot_clone
+        │   ├── CannotClone        400 cannot_clone
+        │   └── NothingToSay       400
         ├── Unauthorized           401
         ├── NotFound               404
         │   ├── UnknownModel       model_not_found
@@ -85,6 +86,13 @@ class CannotClone(InvalidRequest):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, param="voice")
+
+
+class NothingToSay(InvalidRequest):
+    """The text has nothing that can be spoken."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, param="input")
 
 
 class Unauthorized(RequestError):

@@ -6,9 +6,10 @@ import math
 import os
 import threading
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from voxcpm_openai.errors import Overloaded
+from voxcpm_openai.errors import ClientLeft, Overloaded
 from voxcpm_openai.gate import DeadlineGate
 
 SMOOTHING = 0.2
@@ -18,6 +19,9 @@ SMOOTHING = 0.2
 class StreamLimiter:
     """Counts running streams.  ``enter`` never waits: it raises Overloaded at capacity.
 
+    ``reenter`` is for a listener who has heard a part already: it waits, and new streams are
+    refused meanwhile.
+
     ``gate`` bounds how many streams process and encode audio at once: one more than there are
     cores, so that a thread that wakes up leaves no core idle.
     """
@@ -26,8 +30,9 @@ class StreamLimiter:
         self.limit = limit
         self.gate = DeadlineGate((os.cpu_count() or 1) + 1)
         self._running = 0
+        self._waiting = 0
         self._mean_seconds = 1.0
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
 
     @property
     def running(self) -> int:
@@ -36,22 +41,48 @@ class StreamLimiter:
 
     def enter(self) -> StreamPermit:
         """Return a permit.  Raises Overloaded with the seconds until one is likely to be free."""
-        with self._lock:
-            if self._running < self.limit:
+        with self._changed:
+            if self._running + self._waiting < self.limit:
                 self._running += 1
                 return StreamPermit(self)
-            # With `limit` streams of a mean length, one ends every mean/limit seconds.
-            wait = math.ceil(self._mean_seconds / self.limit)
-        raise Overloaded(
+            raise self._refusal()
+
+    def reenter(self, seconds: float, left: Callable[[], bool]) -> StreamPermit:
+        """Wait up to ``seconds`` for a permit.  Raises Overloaded; ClientLeft if ``left()``.
+
+        Call ``wake`` when ``left`` changes.
+        """
+        with self._changed:
+            self._waiting += 1
+            try:
+                self._changed.wait_for(lambda: left() or self._running < self.limit, seconds)
+            finally:
+                self._waiting -= 1
+            if left():
+                raise ClientLeft
+            if self._running >= self.limit:
+                raise self._refusal()
+            self._running += 1
+            return StreamPermit(self)
+
+    def wake(self) -> None:
+        """Let those who wait look again at whether their listener has left."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def _refusal(self) -> Overloaded:
+        # With `limit` streams of a mean length, one ends every mean/limit seconds.
+        return Overloaded(
             f"This server runs {self.limit} speech requests at once and is at capacity.",
-            retry_after=wait,
+            retry_after=math.ceil(self._mean_seconds / self.limit),
         )
 
     def leave(self, seconds: float) -> None:
         """Give a permit back after ``seconds``.  ``StreamPermit`` calls this."""
-        with self._lock:
+        with self._changed:
             self._running -= 1
             self._mean_seconds += SMOOTHING * (seconds - self._mean_seconds)
+            self._changed.notify_all()
 
 
 class StreamPermit(AbstractContextManager["StreamPermit"]):

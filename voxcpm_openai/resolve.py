@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from voxcpm_openai import names, text
+from voxcpm_openai import names
 from voxcpm_openai.contracts import (
     AudioFormat,
     Capabilities,
@@ -20,19 +20,14 @@ from voxcpm_openai.principal import ANONYMOUS, Principal
 from voxcpm_openai.registry import Registry
 from voxcpm_openai.settings import Settings
 from voxcpm_openai.speech_request import OutputSpec, SpeechRequest
-from voxcpm_openai.text.language import base_language
-from voxcpm_openai.text.marks import Marks
 from voxcpm_openai.text.normalizers import Normalizers
-from voxcpm_openai.text.plan import TextPlan, plan
+from voxcpm_openai.text.plan import TextPlan
+from voxcpm_openai.text_planner import TextPlanner, speaks
 from voxcpm_openai.voices.library import VoiceLibrary, speaker_source
 
 DEFAULT_MODEL = "gpt-4o-mini-tts"
 UTTERANCE_PARAMS = ("seed", "instructions")
 """Those of ``PARAMS`` that are fields of ``Utterance``."""
-MAX_GROWTH = 10
-"""How many times as long as the longest input a lexicon may make a text."""
-_OTHER_SCRIPTS = frozenset("zh ja ko ru uk el ar he hi th fa ur".split())
-"""Languages that are not written in Latin letters: with such a voice, these are English."""
 OPTION_PARAMS = ("language", "cfg_value", "inference_steps")
 """Those of ``PARAMS`` that are options of the utterance."""
 
@@ -55,11 +50,39 @@ class Resolver:
         self, request: SpeechRequest, engine: Engine, principal: Principal = ANONYMOUS
     ) -> tuple[Utterance, OutputSpec]:
         """Decide everything.  All validation errors are raised here, as RequestError."""
-        can = engine.capabilities
+        preset, voice, format_ = self._named(request, engine, principal)
+        said = self.plan_text(request, voice, engine.capabilities, principal)
+        return self._with_text(request, engine, preset, voice, format_, said)
+
+    def resolve_session(
+        self, request: SpeechRequest, engine: Engine, principal: Principal = ANONYMOUS
+    ) -> tuple[Utterance, OutputSpec]:
+        """Decide everything but the text, which comes later: the utterance has no segments.
+
+        ``request.input`` is not read.  All other validation errors are raised here.
+        """
+        preset, voice, format_ = self._named(request, engine, principal)
+        said = self.planner(request, voice, engine.capabilities, principal).plan_nothing()
+        return self._with_text(request, engine, preset, voice, format_, said)
+
+    def _named(
+        self, request: SpeechRequest, engine: Engine, principal: Principal
+    ) -> tuple[Preset, Voice, AudioFormat]:
+        """Return what a request names.  Raises RequestError."""
         preset = self.preset(request.model)
-        voice = self.voice(request.voice, can, principal)
-        format_ = self._format(request.response_format)
-        said = self.plan_text(request, voice, can, principal)
+        voice = self.voice(request.voice, engine.capabilities, principal)
+        return preset, voice, self._format(request.response_format)
+
+    def _with_text(
+        self,
+        request: SpeechRequest,
+        engine: Engine,
+        preset: Preset,
+        voice: Voice,
+        format_: AudioFormat,
+        said: TextPlan,
+    ) -> tuple[Utterance, OutputSpec]:
+        can = engine.capabilities
         rate = format_.rate(can.sample_rate, request.sample_rate)
         slowest, fastest = can.native_speed
         speed = min(max(request.speed, slowest), fastest)
@@ -97,24 +120,28 @@ class Resolver:
         principal: Principal = ANONYMOUS,
     ) -> TextPlan:
         """Decide what an engine of these capabilities is asked to say.  Raises InvalidRequest."""
-        marks = Marks()
-        rules = self.lexicons.lexicon(voice, request.lexicon, principal)
-        cleaned = text.clean(self._checked_length(request.input), marks)
-        cleaned = rules.apply(cleaned, marks, can.phonemes)
-        self._check_growth(cleaned)
-        cleaned = self._in_known_letters(cleaned, marks, can)
-        self._check_language(request.language, can)
-        asked = request.language if _speaks(can, request.language) else None
-        only = can.languages[0] if len(can.languages) == 1 else None
-        normalize = self.settings.normalize if request.normalize is None else request.normalize
-        return plan(
-            cleaned,
-            marks,
-            language=base_language(asked or only or _latin(voice, can)),
-            fixed=bool(asked or only),
-            normalizers=self.normalizers if can.spoken_text or normalize else None,
-            phonemes=can.phonemes,
-            mixed=can.spoken_text and "zh" in map(base_language, can.languages),
+        return self.planner(request, voice, can, principal).plan(request.input)
+
+    def planner(
+        self,
+        request: SpeechRequest,
+        voice: Voice,
+        can: Capabilities,
+        principal: Principal = ANONYMOUS,
+    ) -> TextPlanner:
+        """Return what plans texts as this request wants it; its own input is not read."""
+        return TextPlanner(
+            self.registry,
+            self.settings,
+            self.engine_name,
+            self.lexicons,
+            self.normalizers,
+            voice,
+            can,
+            request.language,
+            request.lexicon,
+            request.normalize,
+            principal,
         )
 
     def show(
@@ -174,65 +201,6 @@ class Resolver:
             )
         return format_
 
-    def _checked_length(self, raw: str) -> str:
-        """Return the text of a request.  Raises InvalidRequest if it is too long or empty."""
-        trimmed = raw.strip()
-        limit = self.settings.max_input_chars
-        if not 1 <= len(trimmed) <= limit:
-            raise InvalidRequest(
-                f"'input' must have 1 to {limit} characters, and has {len(trimmed)}. "
-                "(The operator sets the limit: VOXCPM_MAX_INPUT_CHARS.)",
-                param="input",
-            )
-        return trimmed
-
-    def _check_language(self, language: str | None, can: Capabilities) -> None:
-        """Raise InvalidRequest for a language that the engine speaks once something is installed.
-
-        Any other language that it does not speak is reported as ignored.
-        """
-        spec = self.registry.engines.get(self.engine_name)
-        more = spec.more_languages if spec and not _speaks(can, language) else {}
-        if missing := more.get(base_language(language or "")):
-            raise InvalidRequest(
-                f"'language' = '{language}': {self.engine_name} cannot speak it yet. {missing}",
-                param="language",
-            )
-
-    def _check_growth(self, cleaned: str) -> None:
-        """Raise InvalidRequest if the lexicon has made a text much longer."""
-        if len(cleaned) > MAX_GROWTH * self.settings.max_input_chars:
-            raise InvalidRequest(
-                f"The lexicon makes a text of {len(cleaned)} characters, which is more than "
-                f"{MAX_GROWTH} times the longest 'input'.",
-                param="lexicon",
-            )
-
-    def _in_known_letters(self, cleaned: str, marks: Marks, can: Capabilities) -> str:
-        """Return a text with the letters of scripts that the engine does not have in Latin ones.
-
-        Raises InvalidRequest for a text that is mostly in such scripts or cannot be spoken.
-        """
-        shown = marks.plain(cleaned)
-        if not text.speakable(shown):
-            raise InvalidRequest(
-                "'input' has nothing that can be spoken: no letter, digit or spoken sign is left "
-                "after emoji and markup are removed.",
-                param="input",
-            )
-        languages = tuple(can.languages)
-        foreign = text.foreign_letters(shown, languages)
-        if not foreign:
-            return cleaned
-        latin = text.to_latin(cleaned, marks, languages)
-        if text.is_foreign(shown, languages) or not text.speakable(marks.plain(latin)):
-            hint = self.registry.other_engines(self.engine_name)
-            message = _foreign_message(foreign, self.engine_name, can)
-            spec = self.registry.engines.get(self.engine_name)
-            own = f"It speaks {spec.install_hint}." if spec and spec.install_hint else ""
-            raise InvalidRequest(" ".join(filter(None, (message, own, hint))), param="input")
-        return latin
-
     def _ignored(
         self,
         request: SpeechRequest,
@@ -252,7 +220,7 @@ class Resolver:
             for name in (*UTTERANCE_PARAMS, *OPTION_PARAMS)
             if getattr(request, name) is not None and name not in can.params
         ]
-        if said.words and _speaks(can, request.language):
+        if said.words and speaks(can, request.language):
             ignored = [name for name in ignored if name != "language"]
         if request.normalize is not None and (
             can.spoken_text if not request.normalize else said.language not in self.normalizers
@@ -278,27 +246,3 @@ def _options(preset: Preset, request: SpeechRequest, can: Capabilities) -> Mappi
 def _seconds(requested: int | None, default: int) -> float:
     """Return a silence in seconds; ``requested`` and ``default`` are milliseconds."""
     return (default if requested is None else requested) / 1000
-
-
-def _speaks(can: Capabilities, language: str | None) -> bool:
-    """Return whether an engine speaks the language of this code, as far as it says."""
-    spoken = {base_language(code) for code in can.languages}
-    return not spoken or base_language(language or "") in spoken
-
-
-def _latin(voice: Voice, can: Capabilities) -> str:
-    """Return the language that Latin letters are assumed to be in."""
-    language = base_language(voice.language)
-    if not language or language in _OTHER_SCRIPTS:
-        language = "en"
-    return language if _speaks(can, language) else base_language(can.languages[0])
-
-
-def _foreign_message(foreign: Mapping[str, str], name: str, can: Capabilities) -> str:
-    scripts = " and ".join(
-        f"{script} ({', '.join(letters)})" for script, letters in foreign.items()
-    )
-    return (
-        f"'input' has letters that the running engine cannot speak: {scripts}. {name} speaks "
-        f"these languages only: {', '.join(can.languages)}."
-    )

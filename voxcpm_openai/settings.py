@@ -97,7 +97,10 @@ class Settings:
     threads: int = setting(0, "CPU threads for the engine. 0: one per core.", min=0, max=1024)
     default_voice: str = setting("alloy", "The voice of requests that name none.")
     max_input_chars: int = setting(
-        4096, "The longest `input`, in characters.", min=1, max=10_000_000
+        4096,
+        "The longest `input`, in characters; of a session, the text that waits to be spoken.",
+        min=1,
+        max=10_000_000,
     )
     lead_ms: int = setting(
         0, "Milliseconds of silence before the speech, unless a request says.", min=0, max=2000

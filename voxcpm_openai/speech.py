@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
 
-import numpy as np
-
-from voxcpm_openai.audio import Resampler, Tempo
 from voxcpm_openai.checked_stream import CheckedStream
-from voxcpm_openai.contracts import AudioEncoder, Chunk, Engine, Samples, Usage, Utterance
-from voxcpm_openai.errors import ClientLeft, InvalidRequest
+from voxcpm_openai.contracts import Chunk, Engine, Usage, Utterance
+from voxcpm_openai.errors import InvalidRequest
 from voxcpm_openai.gate import DeadlineGate
-from voxcpm_openai.playout import PlayoutClock
+from voxcpm_openai.output_chain import OutputChain
 from voxcpm_openai.speech_request import OutputSpec
-
-SLOWEST = 0.25
-"""The slowest tempo, of the speed and the rate of a segment together."""
 
 
 class Speech:
     """An iterator over chunks of encoded audio, none of them empty.
 
-    The engine's chunks pass the time stretching, the resampler and the encoder.  The gate bounds
-    how many streams do this at once: hundreds of threads that compete for the GIL cost more than
-    the work itself.  ``seconds`` is the audio encoded so far, ``segment`` the index of the current
-    segment; ``utterance`` and ``output`` say what is spoken and how it is sent.
+    The engine's chunks pass an output chain.  ``segment`` is the index of the current segment;
+    ``utterance`` and ``output`` say what is spoken and how it is sent.
     """
 
     def __init__(
@@ -36,16 +26,13 @@ class Speech:
 
         ``gate``: shared by all speech that is processed on the same cores.
         """
-        self.seconds = 0.0
         self.segment = 0
         self.utterance = utterance
         self.output = output
-        self._rate = engine.capabilities.sample_rate
-        self._clock = PlayoutClock(time.monotonic())  # of encoded audio: its tempo is 1
-        self._gate = gate
+        self._spans: dict[int, tuple[float, float]] = {}
         self._stream = CheckedStream(engine, utterance)
-        self._ticket = gate.register()
-        self._tempo = _SegmentTempo(self._rate, output)
+        self._rate = engine.capabilities.sample_rate
+        self._chain = OutputChain(self._rate, output, gate)
         self._chunks = self._run()
 
     def __iter__(self) -> Iterator[bytes]:
@@ -53,6 +40,11 @@ class Speech:
 
     def __next__(self) -> bytes:
         return next(self._chunks)
+
+    @property
+    def seconds(self) -> float:
+        """The audio encoded so far, in seconds."""
+        return self._chain.seconds
 
     @property
     def usage(self) -> Usage:
@@ -65,11 +57,11 @@ class Speech:
 
         The end of the current segment moves until the next one begins.
         """
-        return self._tempo.spans
+        return self._spans
 
     def cancel(self) -> None:
         """End the work from any thread; a waiting ``next()`` raises ClientLeft."""
-        self._gate.unregister(self._ticket)
+        self._chain.cancel()
         self._stream.close()
 
     def close(self) -> None:
@@ -78,80 +70,27 @@ class Speech:
         self._chunks.close()
 
     def _run(self) -> Generator[bytes]:
-        output, tempo = self.output, self._tempo
-        resampler = Resampler(self._rate, output.rate)
-        encoder = output.open_encoder()
+        rates, lead = self.output.rates, self.output.lead
+        self._chain.open()
         try:
             for chunk in self._stream:
                 self.segment = chunk.segment
-                with self._place():
-                    encoded = self._encode(encoder, resampler.feed(tempo.feed(chunk)))
+                rate = rates[chunk.segment] if rates else 1.0
+                self._note_span(chunk, rate)
+                encoded = self._chain.feed(chunk.samples, rate, lead)
+                lead = 0.0
                 if encoded:
                     yield encoded
-            with self._place():
-                encoded = self._encode(encoder, resampler.feed(tempo.finish()))
-                encoded += self._encode(encoder, resampler.finish())
-                if not self.seconds:
-                    raise InvalidRequest("'input' gave no sound at all.", param="input")
-                encoded += self._encode(
-                    encoder, np.zeros(round(output.tail * output.rate), np.float32)
-                )
-                encoded += encoder.finish()
+            encoded = self._chain.finish(self.output.tail)
+            if not self.seconds:
+                raise InvalidRequest("'input' gave no sound at all.", param="input")
             if encoded:
                 yield encoded
         finally:
-            encoder.close()
+            self._chain.close()
 
-    @contextmanager
-    def _place(self) -> Iterator[None]:
-        """Wait for a place at the gate, in the order of deadlines.  Raises ClientLeft."""
-        if not self._gate.acquire(self._ticket, self._clock.deadline):
-            raise ClientLeft
-        try:
-            yield
-        finally:
-            self._gate.release(self._ticket)
-
-    def _encode(self, encoder: AudioEncoder, samples: Samples) -> bytes:
-        if not len(samples):
-            return b""
-        seconds = len(samples) / self.output.rate
-        self.seconds += seconds
-        self._clock.deliver(seconds, time.monotonic())
-        return encoder.feed(samples)
-
-
-class _SegmentTempo:
-    """The tempo of a stream, which follows the rates of its segments; adds the leading pause.
-
-    ``spans``: see ``Speech.spans``.
-    """
-
-    def __init__(self, rate: int, output: OutputSpec) -> None:
-        """``rate``: of the engine's samples, in Hz."""
-        self._rate = rate
-        self._output = output
-        self._factor = 0.0
-        self._tempo = Tempo(rate, 1.0)
-        self._at = output.lead
-        self.spans: dict[int, tuple[float, float]] = {}
-
-    def feed(self, chunk: Chunk) -> Samples:
-        """Take a chunk; return the samples that are ready."""
-        ready = []
-        if not self._factor:
-            ready.append(np.zeros(round(self._output.lead * self._rate), np.float32))
-        rates = self._output.rates
-        factor = self._output.tempo * (rates[chunk.segment] if rates else 1.0)
-        factor = max(factor, SLOWEST)
-        if factor != self._factor:
-            ready.append(self._tempo.finish())
-            self._tempo, self._factor = Tempo(self._rate, factor), factor
-        start, _ = self.spans.get(chunk.segment, (self._at, self._at))
-        self._at += len(chunk.samples) / self._rate / factor
-        self.spans[chunk.segment] = (start, self._at)
-        return np.concatenate([*ready, self._tempo.feed(chunk.samples)])
-
-    def finish(self) -> Samples:
-        """Return the remaining samples."""
-        return self._tempo.finish()
+    def _note_span(self, chunk: Chunk, rate: float) -> None:
+        at = max((end for _, end in self._spans.values()), default=self.output.lead)
+        start, _ = self._spans.get(chunk.segment, (at, at))
+        seconds = len(chunk.samples) / self._rate / self._chain.factor(rate)
+        self._spans[chunk.segment] = (start, at + seconds)

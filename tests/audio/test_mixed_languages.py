@@ -12,8 +12,8 @@ from voxcpm_openai.context import AppContext
 from voxcpm_openai.contracts import Engine, Samples
 from voxcpm_openai.embedded.kokoro.loudness import BLOCK, RATE, blocks_of, voiced_level
 from voxcpm_openai.principal import OPERATOR
-from voxcpm_openai.resolve import SpeechRequest
 from voxcpm_openai.settings import load_settings
+from voxcpm_openai.speech_request import SpeechRequest
 
 TEXTS = (
     "The train to the city leaves at nine each day. 请问去火车站怎么走，我们想坐下午三点的火车。",

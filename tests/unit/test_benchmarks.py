@@ -38,6 +38,13 @@ def test_the_text_benchmark_measures_the_cost_by_length_and_the_first_byte(tmp_p
     assert "package_first" in printed
 
 
+def test_the_session_benchmark_measures_the_first_sound_of_a_growing_text(tmp_path: Path) -> None:
+    rows, printed = rows_of(tmp_path, "benchmarks/session.py", "--repeats", "1")
+    assert [row["text"] for row in rows] == ["clause", "sentence", "dense", "markup"]
+    assert all(row["first_ms_p50"] > row["cut_ms"] > 0 for row in rows)
+    assert "Sure, I can help you with that," in printed
+
+
 def test_the_mandarin_benchmark_measures_listeners_and_english_beside_them(tmp_path: Path) -> None:
     pytest.importorskip("misaki")
     options = ("--repeats", "1", "--requests", "2")

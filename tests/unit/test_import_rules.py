@@ -19,8 +19,7 @@ NAME = "voxcpm_openai"
 # Third-party package -> the only places, relative to the root, that may import it.
 ALLOWED_PLACES = {
     "flask": (f"{NAME}/app.py", f"{NAME}/web/", f"{NAME}/server/"),
-    "flask_cors": (f"{NAME}/web/",),
-    "werkzeug": (f"{NAME}/web/",),
+    **dict.fromkeys(("flask_cors", "werkzeug"), (f"{NAME}/web/",)),
     "marshmallow": (f"{NAME}/web/fields.py", f"{NAME}/web/schemas.py", f"{NAME}/setting"),
     "torch": (
         f"{NAME}/runtime/device/",
@@ -34,9 +33,7 @@ ALLOWED_PLACES = {
     "av": ("plugins/av_encoders.py", f"{NAME}/audio.py", f"{NAME}/voices/intake/"),
     "faster_whisper": ("plugins/whisper_transcriber.py",),
     "hibari": ("plugins/embedded_engine.py", f"{NAME}/embedded/"),
-    "misaki": (f"{NAME}/embedded/mandarin.py",),
-    "jieba": (f"{NAME}/embedded/",),
-    "pypinyin": (f"{NAME}/embedded/mandarin.py",),
+    **dict.fromkeys(("misaki", "jieba", "pypinyin"), (f"{NAME}/embedded/mandarin.py",)),
     "piper_plus_g2p": (f"{NAME}/embedded/spanish.py",),
     "num2words": (f"{NAME}/spanish/numbers.py",),
     "pluggy": (f"{NAME}/hookspecs.py", f"{NAME}/plugin_loader.py", f"{NAME}/registry.py"),
@@ -48,13 +45,12 @@ ALLOWED_PLACES = {
 # Part of the package -> the other parts that it may import.
 LEAVES = set("clips contracts errors files playout principal setting_types settings".split())
 CORE = LEAVES | set("audio context gate lexicons lifecycle limits registry resolve".split())
-CORE |= {"names", "speech", "speech_request", "text", "voices"}
+CORE |= {"names", "session", "speech", "speech_request", "text", "voices"}
 ALLOWED_PARTS: dict[str, set[str]] = {
     **{
         part: set()
-        for part in ("addresses", "english", "errors", "files", "load_client", "names", "playout")
+        for part in "addresses english errors files load_client names playout setting_types".split()
     },
-    "setting_types": set(),
     "settings": {"addresses", "errors", "setting_types"},
     "principal": {"errors"},
     "contracts": {"settings"},
@@ -75,10 +71,14 @@ ALLOWED_PARTS: dict[str, set[str]] = {
     "voices": LEAVES | {"checked_stream", "names", "text"},
     "lexicons": LEAVES | {"text", "voices"},
     "lifecycle": {"contract_checks", "contracts", "errors", "registry", "settings"},
+    "text_planner": LEAVES | {"lexicons", "registry", "text"},
     "speech_request": {"contracts"},
-    "resolve": LEAVES | {"lexicons", "names", "registry", "speech_request", "text", "voices"},
-    "speech": {"audio", "checked_stream", "contracts", "errors", "gate", "playout"}
-    | {"speech_request"},
+    "resolve": LEAVES
+    | {"lexicons", "names", "registry", "speech_request", "text", "text_planner", "voices"},
+    "output_chain": {"audio", "contracts", "errors", "gate", "playout", "speech_request"},
+    "speech": {"checked_stream", "contracts", "errors", "gate", "output_chain", "speech_request"},
+    "session": LEAVES
+    | {"checked_stream", "limits", "output_chain", "resolve", "speech_request", "text"},
     "context": LEAVES
     | {"text", "lexicons", "lifecycle", "limits", "registry", "resolve", "voices"},
     "load_test": {"audio", "errors", "load_client", "playout"},

@@ -210,7 +210,7 @@ def test_an_engine_with_a_deadline_gate_serves_fast_and_slow_listeners_alike() -
 def test_speech_sets_deadlines_by_what_the_listener_plays(
     tempo: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("voxcpm_openai.speech.time.monotonic", lambda: 100.0)
+    monkeypatch.setattr("voxcpm_openai.output_chain.time.monotonic", lambda: 100.0)
     deadlines: list[float] = []
 
     class Recorder(DeadlineGate):

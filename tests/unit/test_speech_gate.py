@@ -65,7 +65,7 @@ def test_the_deadline_advances_with_the_delivered_audio(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = SimpleNamespace(monotonic=lambda: 100.0)
-    monkeypatch.setattr("voxcpm_openai.speech.time", now)
+    monkeypatch.setattr("voxcpm_openai.output_chain.time", now)
     gate = WatchedGate(1)
     with closing(speech_through(gate)) as first, closing(speech_through(gate)) as second:
         for stream in (first, first, second, first):
@@ -78,7 +78,7 @@ def test_after_an_underrun_the_deadline_counts_from_the_next_chunk(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = SimpleNamespace(monotonic=lambda: 100.0)
-    monkeypatch.setattr("voxcpm_openai.speech.time", now)
+    monkeypatch.setattr("voxcpm_openai.output_chain.time", now)
     gate = WatchedGate(1)
     with closing(speech_through(gate)) as speech:
         next(speech)

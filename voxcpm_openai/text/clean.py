@@ -36,20 +36,25 @@ _BEFORE_CLOSING = re.compile(rf"(?<![{MARK} ]) ?([{SILENT}](?: ?[{SILENT}])*+) ?
 _RATE_LINE = re.compile(rf"\n([{RATE}][{RATE} ]*+)(?=\n|$)")
 
 
-def clean(text: str, marks: Marks | None = None) -> str:
+def clean(text: str, marks: Marks | None = None, *, alone: bool = True) -> str:
     r"""Return a text as a person would read it aloud, in plain characters and its own language.
 
     Markdown and HTML markup, pictures, bullets and footnote marks are removed; numbers of lists
     stay.  URLs are shortened to their host.  Code blocks are removed, unless there is nothing
     else.  ``"\n\n"`` separates paragraphs and ``"\n"`` lines; lines that are wrapped are joined.
     The pauses, rates and pronunciations of SSML are added to ``marks``, and stand in the text as
-    its characters; without ``marks`` they are ignored.
+    its characters; without ``marks`` they are ignored.  ``alone``: there is no other text; if not,
+    code blocks are removed in any case.
     """
     written = break_lines(plain(text)).split("\n")
     lines = shorten_urls(show_labels("\n".join(map(apostrophes, written)))).split("\n")
     prose, code = _split_code_blocks(lines)
     cleaned = _clean_lines(prose, marks)
-    return cleaned if cleaned or not code else _clean_lines([hide(line) for line in code], marks)
+    return (
+        cleaned
+        if cleaned or not code or not alone
+        else _clean_lines([hide(line) for line in code], marks)
+    )
 
 
 def _split_code_blocks(lines: Iterable[str]) -> tuple[list[str], list[str]]:

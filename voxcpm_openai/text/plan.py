@@ -11,7 +11,7 @@ from voxcpm_openai.text.marks import Marks
 from voxcpm_openai.text.normalizers import Normalizers, Words
 from voxcpm_openai.text.runs import runs
 from voxcpm_openai.text.segments import SpokenSegments, for_engine, written
-from voxcpm_openai.text.split import lead, split
+from voxcpm_openai.text.split import FIRST, LIMIT, lead, split
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +81,17 @@ def plan(
     normalizers: Normalizers | None,
     phonemes: bool,
     mixed: bool = False,
+    continued: bool = False,
 ) -> TextPlan:
     """Cut a cleaned text into segments and plan what is said.
 
     ``language``: that of the request if ``fixed``, else what is assumed of Latin letters.
     ``normalizers``: make words, or None to keep the text as it is written.  ``phonemes``: the
     engine takes pronunciations.  ``mixed``: a segment is cut where Chinese and Latin script meet.
+    ``continued``: the text goes on after one that is heard first, so that the first segment need
+    not be short.
     """
-    pieces = split(text, marks)
+    pieces = split(text, marks, first=LIMIT if continued else FIRST)
     if normalizers is not None:
         pieces = tuple(_in_languages(pieces, marks, language, fixed=fixed, mixed=mixed))
 

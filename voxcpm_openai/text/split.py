@@ -11,6 +11,11 @@ from voxcpm_openai.text.cuts import WIDE_WEIGHT, cut, weigh
 from voxcpm_openai.text.marks import MAX_PAUSE, Marks, Pause, Phonemes, Rate
 from voxcpm_openai.text.sentences import Span, past_space, sentences
 
+LIMIT = 240
+"""The highest ``weight`` of a segment."""
+FIRST = 120
+"""The highest ``weight`` of the first segment, where it can be cut that early."""
+
 
 @dataclass(slots=True)
 class _Reading:
@@ -50,7 +55,7 @@ def lead(text: str, marks: Marks | None) -> float:
 
 
 def split(
-    text: str, marks: Marks | None = None, limit: int = 240, first: int = 120
+    text: str, marks: Marks | None = None, limit: int = LIMIT, first: int = FIRST
 ) -> tuple[Segment, ...]:
     """Return the text as segments: sentences; long ones are cut after a clause or between words.
 
