@@ -21,6 +21,7 @@ from flask import Flask
 from gunicorn.workers.gthread import ThreadWorker
 
 from voxcpm_openai.server import answers
+from voxcpm_openai.server.arenas import limit_arenas
 from voxcpm_openai.server.board import Board, BoardRow
 from voxcpm_openai.server.client_socket import WOULD_BLOCK, ClientSocket
 from voxcpm_openai.server.connection import Connection, prepared
@@ -49,6 +50,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         """Take a row of the board; the master calls this before it forks."""
         self._board = board
         self.row = board.take()
+
+    def init_process(self) -> None:
+        """Load the app and run; called in the new process, before it has threads."""
+        limit_arenas()
+        super().init_process()
 
     def run(self) -> None:
         """Run the event loop until the worker may leave."""
