@@ -77,6 +77,8 @@ CALLS = [
     Call(VoiceLibrary.all, lambda s: s.library.all(), [BUILT_IN]),
     Call(VoiceLibrary.get, lambda s: s.library.get(s.voice), UnknownVoice),
     Call(VoiceLibrary.get, lambda s: s.library.get(JANES.id), UnknownVoice),
+    Call(VoiceLibrary.find, lambda s: s.library.find(s.voice), UnknownVoice),
+    Call(VoiceLibrary.find, lambda s: s.library.find(s.voice.upper()), UnknownVoice),
     Call(VoiceLibrary.get_for_sample, lambda s: s.library.get_for_sample(s.voice), UnknownVoice),
     Call(VoiceLibrary.get_for_sample, lambda s: s.library.get_for_sample("built-in"), Unauthorized),
     Call(VoiceLibrary.get_added, lambda s: s.library.get_added(s.voice), UnknownVoice),
