@@ -80,7 +80,8 @@ def test_the_syllables_of_mandarin_are_heard(server: Server, whisper: Whisper) -
     for number, text in enumerate(SENTENCES):
         sound = speak(server, text, VOICES[number % len(VOICES)])
         said.append(syllables(text))
-        heard.append(syllables(whisper.words(sound, 24_000, "zh", PROMPT)) or "-")
+        words = whisper.words(sound, 24_000, "zh", PROMPT, timestamps=False)
+        heard.append(syllables(words) or "-")
     assert jiwer.wer(said, heard) <= ALLOWED, list(zip(said, heard, strict=True))
 
 

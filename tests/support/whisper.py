@@ -48,11 +48,18 @@ class Whisper:
         return [n for token, n in vocabulary if re.search(r"[\d%$€£+=&@#°]", token)]
 
     def words(
-        self, samples: npt.NDArray[np.float32], rate: int, language: str = "en", prompt: str = ""
+        self,
+        samples: npt.NDArray[np.float32],
+        rate: int,
+        language: str = "en",
+        prompt: str = "",
+        *,
+        timestamps: bool = True,
     ) -> str:
         """Return the words in mono samples of shape (n,) at ``rate`` Hz.
 
         ``prompt``: words in the style that is wanted, such as simplified characters.
+        ``timestamps``: with them it may end at a pause between clauses, and leave out the rest.
         """
         segments, _ = self._model.transcribe(
             soxr.resample(samples, rate, RATE),
@@ -61,5 +68,6 @@ class Whisper:
             beam_size=5,
             condition_on_previous_text=False,
             suppress_tokens=[-1, *self._written_forms],
+            without_timestamps=not timestamps,
         )
         return " ".join(segment.text for segment in segments)
