@@ -10,11 +10,17 @@ from __future__ import annotations
 import ctypes
 import os
 
+LEAST = 2
+"""Arenas on a machine with one core."""
+
 _M_ARENA_MAX = -8  # <malloc.h>
 
 
 def limit_arenas() -> None:
-    """Let new threads share two arenas, or one a core; does nothing with other allocators."""
+    """Let new threads share as many arenas as there are cores, at least two.
+
+    Does nothing with other allocators.
+    """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     if mallopt is not None:
-        mallopt(_M_ARENA_MAX, max(2, os.cpu_count() or 1))
+        mallopt(_M_ARENA_MAX, max(LEAST, os.cpu_count() or 1))
