@@ -170,17 +170,16 @@ class Mark:
     """A moment on a device: on a GPU when it gets there, on a CPU when the mark was made."""
 
     def __init__(self, device: torch.device) -> None:
-        self._event: Any = None
-        if device.type == "cuda":
-            self._event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        self._event = torch.Event(device, enable_timing=True) if device.type == "cuda" else None
+        if self._event is not None:
             self._event.record()
         self._seconds = time.perf_counter()
 
     def until(self, later: Mark) -> float:
         """Return the milliseconds up to a later mark; the device must have passed both."""
-        if self._event is None:
+        if self._event is None or later._event is None:
             return (later._seconds - self._seconds) * 1e3
-        return float(self._event.elapsed_time(later._event))
+        return self._event.elapsed_time(later._event)
 
 
 def synchronize(device: torch.device) -> None:

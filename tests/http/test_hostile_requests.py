@@ -274,7 +274,7 @@ class Broken(io.RawIOBase):
             raise self._error
         return left
 
-    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+    def readinto(self, buffer: bytearray) -> int:
         left = self.read(len(buffer))
         buffer[: len(left)] = left
         return len(left)

@@ -232,9 +232,9 @@ def test_without_a_key_a_sample_that_is_not_public_is_refused_before_it_is_made(
 ) -> None:
     """Kokoro's mixes and the voices of plugins are synthesized: not for anybody."""
     ctx = context_of(clients["keyed"].application)
-    before = len(ctx.engine.get().utterances)  # type: ignore[attr-defined]
+    before = len(ctx.engine.get().utterances)
     reply = clients["keyed"].get("/v1/voices/mute/sample")
     assert reply.status_code == 401
     assert reply.headers["WWW-Authenticate"] == "Bearer"
     assert "requires an API key" in reply.get_json()["error"]["message"]
-    assert len(ctx.engine.get().utterances) == before  # type: ignore[attr-defined]
+    assert len(ctx.engine.get().utterances) == before

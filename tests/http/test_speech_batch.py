@@ -153,7 +153,7 @@ def test_items_run_together_as_far_as_the_limit_on_streams_allows(tone_settings:
     app = started(replace(tone_settings, max_streams=4))
     ctx = context_of(app)
     engine = Crowded(3)
-    ctx.engine.get = lambda: engine  # type: ignore[method-assign]
+    ctx.engine.get = lambda: engine
     with ctx.limits.enter():
         found = batch(app.test_client(), [{"input": "One."}] * 9)
         assert ctx.limits.running == 1

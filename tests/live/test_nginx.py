@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import ssl
 import subprocess
 import time
@@ -238,7 +237,6 @@ def test_without_an_instance_the_client_gets_a_503_that_it_can_read(tmp_path: Pa
     assert len(caught.value.response.headers["x-request-id"]) == 32
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
 def test_the_lines_for_tls_work(instances: list[Server], tmp_path: Path) -> None:
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import signal
 import socket
 import ssl
@@ -96,7 +95,6 @@ def test_the_ready_line_says_where_gunicorn_listens_not_where_the_settings_say()
         assert f" ready at http://127.0.0.1:{port}: " in ready_line(server)
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
 def test_the_ready_line_of_a_server_with_tls_has_https(tmp_path: Path) -> None:
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     subprocess.run(

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-import pytest
-
-from tests.support.benchmarks import rows_of
+from tests.support.benchmarks import on_linux, rows_of
 
 SIZE = ("--minutes", "1", "--streams", "8")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
+@on_linux
 def test_a_minute_of_clients_of_all_kinds_leaves_nothing_behind(tmp_path: Path) -> None:
     """The benchmark fails where a bar is missed."""
     (minute, *_), printed = rows_of(tmp_path, "benchmarks/soak.py", *SIZE)

@@ -8,7 +8,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support import ROOT
+
+on_linux = pytest.mark.skipif(
+    sys.platform != "linux",
+    reason="the benchmark reads /proc and lowers priorities as Linux does",
+)
 
 
 def rows_of(folder: Path, *arguments: str) -> tuple[list[dict[str, Any]], str]:

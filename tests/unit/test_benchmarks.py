@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import ROOT
-from tests.support.benchmarks import rows_of
+from tests.support.benchmarks import on_linux, rows_of
 
 PAGES = ("docs/benchmarks.md", "docs/gpu.md", "Makefile")
 
@@ -67,7 +67,7 @@ def test_the_loop_benchmark_measures_three_scenes(tmp_path: Path) -> None:
         assert row["scene"] in printed
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
+@on_linux
 def test_the_load_benchmark_measures_clients_and_the_threads_of_the_server(tmp_path: Path) -> None:
     options = ("--streams", "1,3", "--formats", "pcm,mp3", "--seconds", "1", "--greedy")
     rows, _ = rows_of(tmp_path, "benchmarks/load.py", *options)
@@ -82,7 +82,7 @@ def test_the_load_benchmark_measures_clients_and_the_threads_of_the_server(tmp_p
         assert min(row["requests_cpu"], row["engine_cpu"], row["client_cpu"]) > 0
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="attackers lower their priority as Linux does")
+@on_linux
 def test_the_hostile_benchmark_measures_a_client_beside_each_attack(tmp_path: Path) -> None:
     rows, printed = rows_of(tmp_path, "benchmarks/hostile.py", "--quick")
     assert [row["attack"] for row in rows] == [
@@ -97,7 +97,7 @@ def test_the_hostile_benchmark_measures_a_client_beside_each_attack(tmp_path: Pa
         assert row["attack"] in printed
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
+@on_linux
 def test_the_soak_benchmark_fails_where_a_bar_is_missed(tmp_path: Path) -> None:
     """In a few seconds the memory of a server that has just started still grows."""
     file = tmp_path / "rows.json"
@@ -117,7 +117,7 @@ def test_the_soak_benchmark_fails_where_a_bar_is_missed(tmp_path: Path) -> None:
     assert ("all bars hold" in result.stdout) == (not missed)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
+@on_linux
 def test_the_soak_benchmark_says_which_request_fails_without_a_load() -> None:
     result = subprocess.run(
         [sys.executable, "benchmarks/soak.py", "--minutes", "0.05", "--streams", "2"],

@@ -1,4 +1,4 @@
-"""The JSON of ElevenLabs' API: voices, models and errors; and who asks for it.
+"""The JSON of ElevenLabs' API: voices, models, errors, and which requests want it.
 
 ``/v1/voices`` and ``/v1/models`` are paths of both APIs: the header ``xi-api-key``, which all
 clients of ElevenLabs send, tells which one is meant.
