@@ -8,17 +8,11 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.conftest import started
+from tests.support.stock import OPENAI_MODELS
 from voxcpm_openai.settings import Settings
 
 MODELS = [
-    "tts-1",
-    "tts-1-1106",
-    "tts-1-hd",
-    "tts-1-hd-1106",
-    "gpt-4o-mini-tts",
-    "gpt-4o-mini-tts-2025-12-15",
-    "gpt-realtime-2.1-mini",
-    "gpt-realtime",
+    *OPENAI_MODELS,
     "tone",
 ]
 

@@ -12,17 +12,11 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 
 from tests.support.live_server import Server
+from tests.support.stock import OPENAI_MODELS
 
 VOICES = "alloy ash ballad cedar coral echo fable marin nova onyx sage shimmer verse".split()
 MODELS = [
-    "tts-1",
-    "tts-1-1106",
-    "tts-1-hd",
-    "tts-1-hd-1106",
-    "gpt-4o-mini-tts",
-    "gpt-4o-mini-tts-2025-12-15",
-    "gpt-realtime-2.1-mini",
-    "gpt-realtime",
+    *OPENAI_MODELS,
     "embedded",
     "hibari",
 ]

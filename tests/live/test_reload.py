@@ -7,7 +7,7 @@ import re
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -102,12 +102,19 @@ def test_a_worker_that_is_started_later_uses_the_settings_that_were_checked(
         assert server.ready()["streams"]["limit"] == 4
 
 
-def test_a_wrong_configuration_of_gunicorns_own_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "own.conf.py"
+@contextmanager
+def own_configuration(folder: Path) -> Iterator[tuple[Reloading, Path]]:
+    """Run a server with a configuration of gunicorn's own; yield its file."""
+    file = folder / "own.conf.py"
     file.write_text("from voxcpm_openai.gunicorn_conf import *\n")
     command = ("-m", "gunicorn", "-c", str(file), "wsgi:app")
-    with Reloading(tmp_path, command) as server:
+    with Reloading(folder, command) as server:
         server.wait_ready()
+        yield server, file
+
+
+def test_a_wrong_configuration_of_gunicorns_own_is_refused(tmp_path: Path) -> None:
+    with own_configuration(tmp_path) as (server, file):
         file.write_text("workers = 'many'\n")
         server.process.send_signal(signal.SIGHUP)
         server.wait_for(lambda line: "gunicorn's configuration is wrong" in line)
@@ -116,11 +123,7 @@ def test_a_wrong_configuration_of_gunicorns_own_is_refused(tmp_path: Path) -> No
 
 
 def test_another_port_is_listened_on_after_a_reload(tmp_path: Path) -> None:
-    file = tmp_path / "own.conf.py"
-    file.write_text("from voxcpm_openai.gunicorn_conf import *\n")
-    command = ("-m", "gunicorn", "-c", str(file), "wsgi:app")
-    with Reloading(tmp_path, command) as server:
-        server.wait_ready()
+    with own_configuration(tmp_path) as (server, file):
         with socket.socket() as other:
             other.bind(("127.0.0.1", 0))
             other.listen()

@@ -12,6 +12,18 @@ import numpy as np
 from tests.support import ROOT
 from voxcpm_openai import Engine, Samples, Segment, Utterance, Voice
 
+OPENAI_MODELS = [
+    "tts-1",
+    "tts-1-1106",
+    "tts-1-hd",
+    "tts-1-hd-1106",
+    "gpt-4o-mini-tts",
+    "gpt-4o-mini-tts-2025-12-15",
+    "gpt-realtime-2.1-mini",
+    "gpt-realtime",
+]
+"""OpenAI's model ids, which every engine serves."""
+
 
 def load_plugin(stem: str) -> ModuleType:
     """Import ``plugins/<stem>.py`` by path, as the server does."""

@@ -111,16 +111,6 @@ def assert_is_words(text: str) -> None:
     assert to_words(spoken) == spoken
 
 
-@pytest.mark.parametrize(("text", "words"), ROWS)
-def test_a_rule_reads_its_rows(text: str, words: str) -> None:
-    assert to_words(text) == words
-
-
-def test_every_rule_has_a_row() -> None:
-    bare = [rule.pattern.pattern for group in GROUPS for rule in group.rules if not rule.rows]
-    assert bare == []
-
-
 @pytest.mark.parametrize(("text", "words"), SENTENCES)
 def test_a_sentence_is_read_as_a_person_would(text: str, words: str) -> None:
     assert to_words(text) == words

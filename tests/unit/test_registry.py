@@ -11,6 +11,7 @@ from textwrap import dedent
 
 import pytest
 
+from tests.support.stock import OPENAI_MODELS
 from voxcpm_openai import Engine, EngineSpec, Preset, Settings, Voice, plugin_loader
 from voxcpm_openai.errors import PluginError, SettingsError
 from voxcpm_openai.registry import Registry, choose_engine, load_registry
@@ -40,14 +41,7 @@ def test_the_stock_plugins_offer_voices_models_formats_and_an_engine() -> None:
     registry = load_registry(Settings())
     assert sorted(registry.voices) == STOCK_VOICES
     assert {
-        "tts-1",
-        "tts-1-1106",
-        "tts-1-hd",
-        "tts-1-hd-1106",
-        "gpt-4o-mini-tts",
-        "gpt-4o-mini-tts-2025-12-15",
-        "gpt-realtime-2.1-mini",
-        "gpt-realtime",
+        *OPENAI_MODELS,
         "embedded",
         "hibari",
         "kokoro",

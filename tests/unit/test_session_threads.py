@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
 
 from tests.support.sessions import TIMEOUT, Sessions
 from voxcpm_openai.errors import ClientLeft, InvalidRequest
-from voxcpm_openai.session import AudioMade, PassageEnded, SessionEnded, SpeechSession
+from voxcpm_openai.session import (
+    AudioMade,
+    PassageEnded,
+    SessionEnded,
+    SessionEvent,
+    SpeechSession,
+)
 from voxcpm_openai.session.passage_queue import PassageQueue
 from voxcpm_openai.settings import Settings
 from voxcpm_openai.testing.plugins.tone_engine import ToneEngine
@@ -105,15 +112,24 @@ def test_cancel_wakes_a_session_that_waits_at_the_gate(
         gate.unregister(ticket)
 
 
-def test_a_session_that_was_heard_waits_for_a_permit(
+@contextmanager
+def heard_once(
     sessions: Sessions, pool: ThreadPoolExecutor
-) -> None:
+) -> Iterator[tuple[SpeechSession, Future[list[SessionEvent]]]]:
+    """Open a session that has said a passage and holds no permit, and iterate over it."""
     with sessions.open() as session:
         session.append("Hello there. How ")
         while not isinstance(next(session), PassageEnded):
             pass
         said = pool.submit(list, session)
         await_no_permit(sessions)
+        yield session, said
+
+
+def test_a_session_that_was_heard_waits_for_a_permit(
+    sessions: Sessions, pool: ThreadPoolExecutor
+) -> None:
+    with heard_once(sessions, pool) as (session, said):
         with sessions.limits.enter(), sessions.limits.enter():
             session.append("are you? I am fine. ")
             session.finish()
@@ -124,16 +140,14 @@ def test_a_session_that_was_heard_waits_for_a_permit(
 def test_cancel_wakes_a_session_that_waits_for_a_permit(
     sessions: Sessions, pool: ThreadPoolExecutor
 ) -> None:
-    with sessions.open() as session:
-        session.append("Hello there. How ")
-        while not isinstance(next(session), PassageEnded):
-            pass
-        said = pool.submit(list, session)
-        await_no_permit(sessions)
-        with sessions.limits.enter(), sessions.limits.enter():
-            session.append("are you? I am fine. ")
-            session.cancel()
-            assert not any(isinstance(e, AudioMade) for e in said.result(TIMEOUT))
+    with (
+        heard_once(sessions, pool) as (session, said),
+        sessions.limits.enter(),
+        sessions.limits.enter(),
+    ):
+        session.append("are you? I am fine. ")
+        session.cancel()
+        assert not any(isinstance(e, AudioMade) for e in said.result(TIMEOUT))
 
 
 def test_close_ends_a_session_that_was_never_heard(sessions: Sessions) -> None:

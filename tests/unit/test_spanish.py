@@ -69,16 +69,6 @@ DENSE = st.text("0123456789.:/-–~+*'\"()$€%°ºª²½ aAmkgheLXV#&@_=<>,\n",
 ANY_TEXT = st.text(st.characters(max_codepoint=0x1FFFF), max_size=200)
 
 
-@pytest.mark.parametrize(("text", "words"), ROWS)
-def test_a_rule_reads_its_rows(text: str, words: str) -> None:
-    assert to_words(text) == words
-
-
-def test_every_rule_has_a_row() -> None:
-    bare = [rule.pattern.pattern for group in GROUPS for rule in group.rules if not rule.rows]
-    assert bare == []
-
-
 @pytest.mark.parametrize(("text", "words"), SENTENCES)
 def test_a_sentence_is_read_as_a_person_would(text: str, words: str) -> None:
     assert to_words(text) == words
