@@ -102,9 +102,6 @@ class ClientSocket:
             self._outbox.put(bytes(view))
         self._on_unsent()
 
-    send = sendall
-    """gunicorn sends ``100 Continue`` with it."""
-
     def reset_on_close(self, on: bool) -> None:
         """Choose how the connection closes, even if the process is killed: by a reset, or well.
 

@@ -36,6 +36,8 @@ PAUSE = 1.0
 """Seconds without new connections when none could be accepted, and none closed."""
 RESERVE = 16
 """File handles that stay free for requests when the process has run out of them."""
+EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+"""What ``accept`` fails with when the process or the system has no more handles or memory."""
 PROBES = (b"GET /health", b"GET /ready", b"HEAD /health", b"HEAD /ready")
 """The starts of requests that have a thread of their own."""
 
@@ -179,7 +181,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
 
     def _cannot_accept(self, error: OSError) -> None:
         """Keep fewer connections from now on, so that requests find file handles; or pause."""
-        if error.errno == errno.ECONNABORTED:
+        if error.errno not in EXHAUSTED:  # a fault of the one connection: accept(2)
+            logger.debug("a connection broke before it was accepted: %s", error)
             return
         self.worker_connections = max(1, len(self.connections) - RESERVE)
         logger.error("%s: at most %d connections from now on", error, self.worker_connections)
