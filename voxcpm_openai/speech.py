@@ -29,6 +29,7 @@ class Speech:
         self.segment = 0
         self.utterance = utterance
         self.output = output
+        self._at = output.lead
         self._spans: dict[int, tuple[float, float]] = {}
         self._stream = CheckedStream(engine, utterance)
         self._rate = engine.capabilities.sample_rate
@@ -90,7 +91,6 @@ class Speech:
             self._chain.close()
 
     def _note_span(self, chunk: Chunk, rate: float) -> None:
-        at = max((end for _, end in self._spans.values()), default=self.output.lead)
-        start, _ = self._spans.get(chunk.segment, (at, at))
-        seconds = len(chunk.samples) / self._rate / self._chain.factor(rate)
-        self._spans[chunk.segment] = (start, at + seconds)
+        start, _ = self._spans.get(chunk.segment, (self._at, self._at))
+        self._at += len(chunk.samples) / self._rate / self._chain.factor(rate)
+        self._spans[chunk.segment] = (start, self._at)
