@@ -10,7 +10,7 @@ from voxcpm_openai.contracts import Engine
 from voxcpm_openai.errors import StorageUnwritable
 from voxcpm_openai.lexicons import LexiconSources
 from voxcpm_openai.lifecycle import EngineLifecycle
-from voxcpm_openai.limits import StreamLimiter
+from voxcpm_openai.limits import SocketLimiter, StreamLimiter
 from voxcpm_openai.registry import Registry, choose_engine, load_registry
 from voxcpm_openai.resolve import Resolver
 from voxcpm_openai.settings import Settings
@@ -41,6 +41,7 @@ class AppContext:
         self.previews = PreviewCache(data.root)
         self.transcriber = ClipTranscriber(registry.transcribers, settings)
         self.limits = StreamLimiter(settings.max_streams)
+        self.sockets = SocketLimiter(settings.max_sockets)
         self.normalizers = Normalizers(registry.normalizers, settings)
         self._data = data
 

@@ -9,11 +9,13 @@
         │   ├── CannotClone        400 cannot_clone
         │   └── NothingToSay       400
         ├── Unauthorized           401
+        ├── ForbiddenOrigin        403 origin_not_allowed
         ├── NotFound               404
         │   ├── UnknownModel       model_not_found
         │   ├── UnknownVoice       voice_not_found
         │   ├── UnknownConsent     consent_not_found
         │   └── UnknownDictionary  pronunciation_dictionary_not_found
+        ├── UpgradeRequired        426
         ├── ClientLeft             499 (for the log; the client is gone)
         ├── StorageUnwritable      500 data_dir_unwritable
         ├── SynthesisFailed        500 synthesis_failed
@@ -105,6 +107,26 @@ class Unauthorized(RequestError):
     def headers(self) -> dict[str, str]:
         """The authentication scheme that is required (RFC 9110, 11.6.1)."""
         return {"WWW-Authenticate": "Bearer"}
+
+
+class ForbiddenOrigin(RequestError):
+    """A web page of an origin that is not configured opens a WebSocket."""
+
+    status = 403
+    type = "invalid_request_error"
+    code = "origin_not_allowed"
+
+
+class UpgradeRequired(RequestError):
+    """A request to the URL of a WebSocket that is not an opening handshake."""
+
+    status = 426
+    type = "invalid_request_error"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The protocol that is required (RFC 9110, 15.5.22)."""
+        return {"Upgrade": "websocket"}
 
 
 class NotFound(RequestError):

@@ -71,5 +71,6 @@ logconfig_dict = {
     "loggers": {
         "gunicorn.error": {"propagate": True, "handlers": []},
         "gunicorn.access": {"propagate": False, "handlers": []},
+        "websockets": {"level": "WARNING"},  # it has a line for each connection that ends
     },
 }

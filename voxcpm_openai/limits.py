@@ -1,4 +1,4 @@
-"""The limit on concurrent speech streams of a worker."""
+"""The limits on concurrent speech streams, and on WebSockets, of a worker."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 from voxcpm_openai.errors import ClientLeft, Overloaded
 from voxcpm_openai.gate import DeadlineGate
 
+SOCKET_RETRY = 5
+"""Seconds after which a client may try again when there are too many WebSockets."""
 SMOOTHING = 0.2
 """The weight of the newest stream in the mean duration."""
 
@@ -83,6 +85,31 @@ class StreamLimiter:
             self._running -= 1
             self._mean_seconds += SMOOTHING * (seconds - self._mean_seconds)
             self._changed.notify_all()
+
+
+class SocketLimiter:
+    """Counts open WebSockets."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.open = 0
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def enter(self) -> Iterator[None]:
+        """Count one in the ``with`` block.  Raises Overloaded if there are too many."""
+        with self._lock:
+            if self.open >= self.limit:
+                raise Overloaded(
+                    f"This server has {self.limit} WebSockets open, which is its limit.",
+                    retry_after=SOCKET_RETRY,
+                )
+            self.open += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.open -= 1
 
 
 class StreamPermit(AbstractContextManager["StreamPermit"]):

@@ -82,6 +82,21 @@ class Settings:
         min=0.1,
         max=86400,
     )
+    max_sockets: int = setting(
+        256, "WebSockets per worker; one more is closed with 1013.", min=1, max=65536
+    )
+    socket_idle_timeout: float = setting(
+        600.0,
+        "Seconds without a message after which a WebSocket is closed, unless it is speaking.",
+        min=0.1,
+        max=86400,
+    )
+    realtime_instructions: str = setting(
+        "ignore",
+        "The `instructions` of Realtime clients, which tell a language model to read aloud: "
+        "`ignore`, or `style` to give them to the engine.",
+        choices=("ignore", "style"),
+    )
     api_keys: tuple[str, ...] = setting(
         (), "Keys that clients may send, comma-separated. None: no key is needed."
     )

@@ -57,6 +57,7 @@ def form(**fields: str) -> Callable[[], dict[str, Any]]:
 OPEN = (200, 200, 200, 200, 200)
 KEYED = (401, 401, 200, 200, 200)
 HERS = (401, 401, 404, 200, 200)
+SOCKET = (401, 401, 426, 426, 426)  # a request that is not a handshake
 SPEECH = json(model="tts-1", input="Hello.", voice="coral")
 DESIGN = json(name="Grandpa", description="a calm old man")
 ELEVEN = "/v1/text-to-speech/<voice_id>"
@@ -97,6 +98,7 @@ TABLE = [
     Row("POST /v1/audio/speech", "", KEYED, body=SPEECH),
     Row("POST /v1/audio/speech/batch", "", KEYED, body=json(items=[{"input": "Hello."}])),
     Row("POST /v1/audio/speech/text", "", KEYED, body=SPEECH),
+    Row("GET /v1/realtime", "", SOCKET),
     Row("GET /v2/voices", "", OPEN),
     *(
         Row(f"POST {ELEVEN}{end}", kind, statuses, body=TEXT)

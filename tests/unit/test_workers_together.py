@@ -37,9 +37,8 @@ class Staff:
         )
         self.worker.is_parent_alive = lambda: self.worker.parent
         self.worker.close_idle = lambda: setattr(self.worker, "closed_idle", 1)
-        context: Any = SimpleNamespace(
-            engine=self.engine, settings=SimpleNamespace(max_streams=LIMIT)
-        )
+        self.limits = SimpleNamespace(limit=LIMIT, running=0)
+        context: Any = SimpleNamespace(engine=self.engine, limits=self.limits)
         self.duty = Duty(self.worker, BoardRow(self.board, self.board.take(), age), context)
         self.duty.publish()
 
@@ -78,7 +77,7 @@ def test_connections_go_to_a_worker_that_is_ready_and_has_room(
 
 
 def connection(**facts: object) -> SimpleNamespace:
-    defaults = {"busy": False, "idle": True, "served": True, "since": 0.0}
+    defaults = {"busy": False, "idle": True, "served": True, "since": 0.0, "upgraded": None}
     return SimpleNamespace(**{**defaults, **facts})
 
 
@@ -116,6 +115,26 @@ def test_a_stopping_server_answers_newcomers_while_streams_end() -> None:
     assert staff.duty.accepts()
     staff.worker.connections = [connection()]
     assert staff.duty.done()
+
+
+def test_a_worker_that_leaves_asks_its_sockets_to_end() -> None:
+    staff, asked = Staff(), []
+    stream = SimpleNamespace(leave=lambda: asked.append("leave"))
+    staff.worker.connections = [connection(busy=True, upgraded=stream)]
+    assert not staff.duty.done()
+    assert asked == []
+    staff.board.stop()
+    staff.worker.alive = False
+    assert not staff.duty.done()
+    assert asked == ["leave"]
+
+
+def test_what_sessions_say_counts_as_load() -> None:
+    staff = Staff()
+    staff.other("ready")
+    staff.limits.running = LIMIT
+    staff.duty.publish()
+    assert not staff.duty.accepts()
 
 
 def test_a_worker_that_lost_its_master_leaves() -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from voxcpm_openai.server.outbox import Outbox
 from voxcpm_openai.server.receiver import Receiver
 from voxcpm_openai.server.spool_space import SpoolSpace
+from voxcpm_openai.web.sockets.channel import ByteStream
 
 READ = 64 * 1024
 """Bytes that are read at once."""
@@ -37,6 +38,8 @@ class ClientSocket:
         """Whether a byte of the response was sent."""
         self.broken = False
         """Whether the client has left, or was dropped."""
+        self.handler: Callable[[ByteStream], None] | None = None
+        """What handles the connection in the place of HTTP, once the response is sent."""
         self._request: Receiver | None = None
         self._resets = False
         self._progress = 0.0  # when the client last took something while there was more
@@ -78,6 +81,13 @@ class ClientSocket:
         """Send what the client takes.  It is broken after an error."""
         with self._lock:
             self._flush()
+
+    def upgrade(self, handler: Callable[[ByteStream], None]) -> None:
+        """Let ``handler`` have the connection after the response, in a thread of its own.
+
+        When it returns, the connection is closed.
+        """
+        self.handler = handler
 
     def recv(self, size: int) -> bytes:
         """Return the next bytes of the request; none after its end."""

@@ -11,6 +11,7 @@ from gunicorn import http, sock
 
 from voxcpm_openai.server.client_socket import WOULD_BLOCK, ClientSocket
 from voxcpm_openai.server.receiver import Receiver
+from voxcpm_openai.server.upgraded import Upgraded
 
 TURNS = 16
 """Reads from one connection in a row, so that a fast upload does not hold up the others."""
@@ -23,6 +24,8 @@ class State(Enum):
     """A request, or the rest of one."""
     RUNNING = auto()
     """The thread that handles its request."""
+    UPGRADED = auto()
+    """Bytes, and the thread that handles them, in the place of requests."""
     FLUSHING = auto()
     """The client, which has not taken the whole response."""
     LINGERING = auto()
@@ -52,6 +55,8 @@ class Connection:
         self.since = 0.0
         """When it began to wait for a request."""
         self.request: Receiver
+        self.upgraded: Upgraded | None = None
+        """Its bytes, once it has left HTTP."""
         self.served = False
         """Whether a request of it was handled."""
         self.keep = False
@@ -114,6 +119,20 @@ class Connection:
             return self.receive() if self.sock.pending() else True
         return True
 
+    def pass_on(self, stream: Upgraded) -> bool:
+        """Hand over what the client has sent, as far as there is room.
+
+        Return False if it has left.  Raises OSError for a broken connection.
+        """
+        while stream.reads:
+            data = self.sock.receive()
+            if data is None:
+                break
+            if not data:
+                return False
+            stream.feed(data)
+        return True
+
     def discard(self, budget: int) -> bool:
         """Throw away what the client sends.  Return False at its end, and beyond the budget."""
         for _ in range(TURNS):
@@ -132,10 +151,22 @@ class Connection:
 
     @property
     def busy(self) -> bool:
-        """Whether a request is coming, is handled, or its response is not sent."""
-        return self.state in {State.RUNNING, State.FLUSHING} or (
+        """Whether a request is coming, a thread works for it, or its response is not sent."""
+        return self.state in {State.RUNNING, State.UPGRADED, State.FLUSHING} or (
             self.state is State.RECEIVING and self.request.started
         )
+
+    @property
+    def reads(self) -> bool:
+        """Whether it wants to know what the client sends."""
+        if self.state is State.UPGRADED:
+            return self.upgraded is not None and self.upgraded.reads
+        return self.state in {State.RECEIVING, State.LINGERING}
+
+    @property
+    def threaded(self) -> bool:
+        """Whether a thread works for it, which ends before the connection is closed."""
+        return self.state in {State.RUNNING, State.UPGRADED}
 
     @property
     def counts(self) -> bool:
@@ -144,8 +175,16 @@ class Connection:
             self.state is State.RECEIVING and (self.request.started or not self.served)
         )
 
+    def abort(self) -> None:
+        """Drop the client; the thread that works for it finds out."""
+        self.sock.abort()
+        if self.upgraded is not None:
+            self.upgraded.end()
+
     def end(self) -> None:
         """Close it."""
+        if self.upgraded is not None:
+            self.upgraded.end()
         self.request.close()
         self.sock.end()
 

@@ -13,6 +13,7 @@ from voxcpm_openai.server import answers
 from voxcpm_openai.server.connection import Connection, State
 from voxcpm_openai.server.receiver import Receiver
 from voxcpm_openai.server.spool_space import SpoolSpace
+from voxcpm_openai.server.upgraded import Upgraded
 from voxcpm_openai.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -66,6 +67,14 @@ class ConnectionLoop:
         conn.state = State.FLUSHING
         self.on_event(conn)
 
+    def upgrade(self, conn: Connection, stream: Upgraded) -> None:
+        """Hand over what a client sends from now on; must be followed by ``finish``."""
+        stream.feed(conn.request.extra)
+        conn.request.close()
+        conn.upgraded = stream
+        conn.state = State.UPGRADED
+        self.on_event(conn)
+
     def on_event(self, conn: Connection, _: object = None) -> None:
         """Go on with a connection: it can be read, or takes bytes."""
         if conn not in self.connections:
@@ -89,8 +98,7 @@ class ConnectionLoop:
         if conn not in self.connections:
             return
         (self.loaded.add if conn.counts else self.loaded.discard)(conn)
-        reads = conn.state in {State.RECEIVING, State.LINGERING}
-        events = reads * selectors.EVENT_READ | bool(conn.sock.unsent) * selectors.EVENT_WRITE
+        events = conn.reads * selectors.EVENT_READ | bool(conn.sock.unsent) * selectors.EVENT_WRITE
         if events == conn.events:
             return
         if conn.events:
@@ -118,9 +126,7 @@ class ConnectionLoop:
     def drop_all(self) -> None:
         """Close everything; threads find out when they write."""
         for conn in tuple(self.connections):
-            conn.sock.abort()
-            if conn.state is not State.RUNNING:
-                self.drop(conn)
+            self._abort(conn)
 
     def expire(self) -> None:
         """End connections whose time is over."""
@@ -131,11 +137,14 @@ class ConnectionLoop:
         for conn in tuple(self.connections):
             if conn.sock.stalls_since(now) > self._settings.send_timeout:
                 logger.info("dropped a client that took nothing, %d bytes left", conn.sock.unsent)
-                conn.sock.abort()
-                if conn.state is not State.RUNNING:  # else the thread finds out, and `finish` drops
-                    self.drop(conn)
+                self._abort(conn)
             elif conn.deadline is not None and now > conn.deadline:
                 self._expired(conn)
+
+    def _abort(self, conn: Connection) -> None:
+        conn.abort()
+        if not conn.threaded:  # else the thread finds out, and `finish` drops
+            self.drop(conn)
 
     def _expired(self, conn: Connection) -> None:
         if conn.state is State.RECEIVING and not conn.idle:
@@ -153,6 +162,8 @@ class ConnectionLoop:
         match conn.state:
             case State.RECEIVING:
                 self._receive(conn)
+            case State.UPGRADED:
+                self._pass_on(conn)
             case State.LINGERING:
                 self._linger(conn)
             case State.FLUSHING if not conn.sock.unsent:
@@ -174,6 +185,16 @@ class ConnectionLoop:
             self.drop(conn)
         else:
             self._look_at(conn)
+
+    def _pass_on(self, conn: Connection) -> None:
+        assert conn.upgraded is not None
+        try:
+            here = conn.pass_on(conn.upgraded)
+        except OSError as error:
+            logger.debug("connection broken: %s", error)
+            here = False
+        if not here or conn.sock.broken:
+            conn.upgraded.end()
 
     def _look_at(self, conn: Connection) -> None:
         """Look at what has come of a request."""

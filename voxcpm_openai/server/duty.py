@@ -45,7 +45,7 @@ class Duty:
         """``row``: of this worker."""
         self._worker = worker
         self._engine = context.engine
-        self._limit = context.settings.max_streams
+        self._limits = context.limits
         self._row = row
         self._load = 0
         self._published = 0.0
@@ -57,9 +57,10 @@ class Duty:
         if self._worker.cfg.workers == 1 and now < self._published + NEWS:
             return
         self._published = now
-        self._load = len(self._worker.loaded)
+        # Sessions on upgraded connections have permits, too, while they have something to say.
+        self._load = max(len(self._worker.loaded), self._limits.running)
         state = self._engine.state if self._leaving is None else "draining"
-        self._row.write(state, self._load, self._limit)
+        self._row.write(state, self._load, self._limits.limit)
 
     def accepts(self) -> bool:
         """Return whether new connections are for this worker."""
@@ -69,7 +70,7 @@ class Duty:
         others = self._row.others()
         if self._engine.state != "ready":
             return not any(other.state == "ready" for other in others)
-        if self._load >= self._limit and any(other.has_room for other in others):
+        if self._load >= self._limits.limit and any(other.has_room for other in others):
             self._worker.close_idle()
             return False
         return True
@@ -92,6 +93,9 @@ class Duty:
         if self._leaving is None:
             self._leaving = now
             self.publish()
+        for conn in self._worker.connections:
+            if conn.upgraded is not None:
+                conn.upgraded.leave()
         if now > self._leaving + self._worker.cfg.graceful_timeout:
             return True
         if any(conn.busy for conn in self._worker.connections):

@@ -12,9 +12,11 @@ import logging
 import selectors
 import socket
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
+from functools import partial
+from threading import Thread
 from typing import Any
 
 from flask import Flask
@@ -28,7 +30,9 @@ from voxcpm_openai.server.connection import Connection, prepared
 from voxcpm_openai.server.connection_loop import ConnectionLoop
 from voxcpm_openai.server.crowd import Crowd
 from voxcpm_openai.server.duty import Duty
+from voxcpm_openai.server.upgraded import Upgraded
 from voxcpm_openai.web.app_context import BODY_LIMIT, WORKERS, context_of
+from voxcpm_openai.web.sockets.channel import ByteStream
 
 logger = logging.getLogger(__name__)
 
@@ -148,7 +152,25 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     def finish_request(self, conn: Connection, done: Future[object]) -> None:
         """Go on with a connection whose thread is done; called in the event loop."""
         failed = done.cancelled() or done.exception() is not None
-        self._loop.finish(conn, keep=not failed and bool(done.result()))
+        if not failed and conn.sock.handler is not None:
+            self._upgrade(conn, conn.sock.handler)
+        else:
+            self._loop.finish(conn, keep=not failed and bool(done.result()))
+
+    def _upgrade(self, conn: Connection, handler: Callable[[ByteStream], None]) -> None:
+        """Let a handler have a connection, in a thread of its own."""
+        stream = Upgraded(conn.sock, lambda: self.method_queue.defer(self._loop.on_event, conn))
+
+        def run() -> None:
+            try:
+                handler(stream)
+            except Exception:
+                logger.exception("a connection failed after its upgrade")
+            finally:
+                self.method_queue.defer(partial(self._loop.finish, conn, keep=False))
+
+        self._loop.upgrade(conn, stream)
+        Thread(target=run, name="websocket", daemon=True).start()
 
     def close_idle(self) -> None:
         """Close the connections that wait for a request: clients find another worker."""

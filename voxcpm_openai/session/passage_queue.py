@@ -22,6 +22,8 @@ class PassageQueue:
         self._finished = False
         self._error: RequestError | None = None
         self._changed = threading.Condition()
+        self.idle = True
+        """Whether there is nothing to do before more text comes."""
 
     @property
     def text(self) -> str:
@@ -69,7 +71,9 @@ class PassageQueue:
     def next(self) -> Passage | None:
         """Wait for the next passage; None at the end.  Raises what ``close`` was given."""
         with self._changed:
+            self.idle = not (self._ready or self._finished)
             self._changed.wait_for(lambda: self._error or self._ready or self._finished)
+            self.idle = self._error is not None
             if self._error is not None:
                 raise self._error
             if not self._ready:
@@ -83,6 +87,7 @@ class PassageQueue:
         """Refuse everything from now on, with an error (ClientLeft); the first one stays."""
         with self._changed:
             self._error = self._error or error or ClientLeft()
+            self.idle = True
             self._changed.notify_all()
 
     def _has_room(self, text: str) -> bool:
@@ -90,6 +95,7 @@ class PassageQueue:
 
     def _add(self, passages: list[Passage]) -> None:
         self._ready.extend(passages)
+        self.idle = self.idle and not passages and not self._finished
         self._changed.notify_all()
 
     def _check_open(self) -> None:

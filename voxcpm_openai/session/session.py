@@ -105,6 +105,11 @@ class SpeechSession(Iterator[SessionEvent]):
         return self._queue.waiting
 
     @property
+    def working(self) -> bool:
+        """Whether there is something to do before more text comes."""
+        return not self._queue.idle
+
+    @property
     def seconds(self) -> float:
         """The audio encoded so far, in seconds."""
         return self._chain.seconds

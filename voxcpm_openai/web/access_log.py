@@ -60,11 +60,15 @@ def finish(response: Response) -> Response:
 
     def write() -> None:
         total = round((time.monotonic() - begun) * 1000)
-        facts = {**line, "status": response.status_code, "ms": total, **context}
-        logger.log(level, " ".join(f"{name}={shown(value)}" for name, value in facts.items()))
+        log_line(level, **line, status=response.status_code, ms=total, **context)
 
     response.call_on_close(write)
     return response
+
+
+def log_line(level: int, **facts: object) -> None:
+    """Write a line of the access log."""
+    logger.log(level, " ".join(f"{name}={shown(value)}" for name, value in facts.items()))
 
 
 def shown(value: object) -> str:

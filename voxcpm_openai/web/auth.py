@@ -17,7 +17,12 @@ OPEN_BLUEPRINTS = frozenset({"health"})
 DISCOVERY_BLUEPRINTS = frozenset({"elevenlabs", "models", "voices"})
 """Open WebUI lists models and voices without its key."""
 
+SOCKET_BLUEPRINTS = frozenset({"elevenlabs_socket", "realtime", "speech_socket"})
+"""Routes that only WebSockets have."""
+
 SCHEME = "bearer "
+KEY_SUBPROTOCOL = "openai-insecure-api-key."
+"""How browsers send a key to a WebSocket of OpenAI's: they cannot set headers."""
 
 
 def init_app(app: Flask) -> None:
@@ -45,12 +50,34 @@ def check_key() -> None:
     reads = request.method in ("GET", "HEAD")
     if settings.public_discovery and reads and request.blueprint in DISCOVERY_BLUEPRINTS:
         return
-    if not key:
-        raise Unauthorized(
-            "You did not send an API key. Send it in the header 'Authorization: Bearer KEY', or as "
-            "ElevenLabs' 'xi-api-key: KEY'."
-        )
-    raise Unauthorized("The API key is not one of this server's.", code="invalid_api_key")
+    refusal = _refusal(key)
+    if not is_handshake():
+        raise refusal
+    g.refusal = refusal
+
+
+def current_refusal() -> Unauthorized | None:
+    """Return why the current handshake of a WebSocket is refused, once it is open.
+
+    A browser cannot read the answer to a handshake that fails.
+    """
+    refusal: Unauthorized | None = g.get("refusal")
+    return refusal
+
+
+def is_handshake() -> bool:
+    """Return whether the current request opens a WebSocket."""
+    upgrade = request.headers.get("Upgrade", "").lower()
+    return request.blueprint in SOCKET_BLUEPRINTS and upgrade == "websocket"
+
+
+def _refusal(key: bytes) -> Unauthorized:
+    if key:
+        return Unauthorized("The API key is not one of this server's.", code="invalid_api_key")
+    return Unauthorized(
+        "You did not send an API key. Send it in the header 'Authorization: Bearer KEY', or as "
+        "ElevenLabs' 'xi-api-key: KEY'."
+    )
 
 
 def current_principal() -> Principal:
@@ -63,5 +90,13 @@ def _sent_key() -> bytes:
     """Return the key as bytes: WSGI decodes headers as Latin-1, and keys may contain spaces."""
     header = request.headers.get("Authorization", "")
     key = header[len(SCHEME) :] if header.lower().startswith(SCHEME) else ""
-    key = key.strip() or request.headers.get(elevenlabs_shapes.KEY, "").strip()
+    key = key.strip() or request.headers.get(elevenlabs_shapes.KEY, "").strip() or _offered_key()
     return key.encode("latin-1", "replace")
+
+
+def _offered_key() -> str:
+    """Return the key among the subprotocols that a WebSocket offers, or nothing."""
+    offered = request.headers.get("Sec-WebSocket-Protocol", "").split(",")
+    names = (name.strip() for name in offered)
+    keys = (name[len(KEY_SUBPROTOCOL) :] for name in names if name.startswith(KEY_SUBPROTOCOL))
+    return next(keys, "")

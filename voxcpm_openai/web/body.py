@@ -34,19 +34,24 @@ def json_object(request: Request) -> dict[str, Any]:
             f"The body must be JSON (Content-Type: application/json), not {request.mimetype}."
         )
     try:
-        body = json.loads(
-            read_body(request).decode("utf-8-sig"), parse_int=_whole, object_pairs_hook=_object
-        )
+        text = read_body(request).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidRequest("The body is not valid JSON: it is not UTF-8.") from error
+    return parse_object(text, "body")
+
+
+def parse_object(text: str, kind: str) -> dict[str, Any]:
+    """Return a JSON object; ``kind``: what the text is.  Raises InvalidRequest."""
+    try:
+        value = json.loads(text, parse_int=_whole, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
         where = f"there is an error in line {error.lineno}, column {error.colno}"
-        raise InvalidRequest(f"The body is not valid JSON: {where}.") from error
+        raise InvalidRequest(f"The {kind} is not valid JSON: {where}.") from error
     except RecursionError as error:
-        raise InvalidRequest(f"The body is nested {_TOO_DEEPLY}.") from error
-    if not isinstance(body, dict):
-        raise InvalidRequest('The body must be a JSON object, such as {"model": ...}.')
-    return body
+        raise InvalidRequest(f"The {kind} is nested {_TOO_DEEPLY}.") from error
+    if not isinstance(value, dict):
+        raise InvalidRequest(f'The {kind} must be a JSON object, such as {{"model": ...}}.')
+    return value
 
 
 def read_body(request: Request) -> bytes:
@@ -120,7 +125,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
-        raise InvalidRequest(f"The key '{twice[:MAX_SHOWN]}' is twice in one object of the body.")
+        raise InvalidRequest(f"The key '{twice[:MAX_SHOWN]}' is twice in one JSON object.")
     return found
 
 

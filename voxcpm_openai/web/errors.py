@@ -10,6 +10,7 @@ import logging
 from flask import Flask, Response, jsonify, request
 from gunicorn.http.errors import LimitRequestHeaders, ParseException
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing.exceptions import WebsocketMismatch
 
 from voxcpm_openai.errors import RequestError
 from voxcpm_openai.web import elevenlabs_shapes
@@ -75,6 +76,8 @@ def _words(error: HTTPException, status: int) -> str:
             return f"{request.path} does not take {request.method}. It takes: {allowed}."
         case 413:
             return "The request body is too large."
+        case 400 if isinstance(error, WebsocketMismatch):
+            return f"{request.path} is not a WebSocket."
         case 400 if error.description == type(error).description:
             return "The request is not valid HTTP, or it ended before its body was complete."
         case _:

@@ -49,6 +49,7 @@ def ready() -> Response:
             "status": "ready",
             "engine": {"name": ctx.engine.name, **engine},
             "streams": {"running": ctx.limits.running, "limit": ctx.limits.limit},
+            "sockets": {"open": ctx.sockets.open, "limit": ctx.sockets.limit},
             "workers": workers,
         }
     )

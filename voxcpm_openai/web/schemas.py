@@ -252,13 +252,20 @@ def _load(schema: RequestSchema, values: Mapping[str, object]) -> Any:
     try:
         return schema.load(values)
     except ValidationError as error:
-        messages: dict[str, Any] = error.normalized_messages()  # type: ignore[no-untyped-call]
-        field = next(iter(messages))
-        raise InvalidRequest(_sentence(field, messages[field]), param=field) from error
+        field, message = _first("", error.normalized_messages())  # type: ignore[no-untyped-call]
+        raise InvalidRequest(_sentence(field, message), param=field) from error
 
 
-def _sentence(field: str, messages: Any) -> str:
-    message = str(messages[0] if isinstance(messages, list) else messages)
+def _first(field: str, messages: Any) -> tuple[str, str]:
+    """Return the first wrong field, with the fields that contain it, and what is wrong."""
+    if isinstance(messages, dict):
+        name, inner = next(iter(messages.items()))
+        path = f"{field}.{name}" if field else str(name)
+        return _first(field if name == "_schema" else path, inner)
+    return field, str(messages[0] if isinstance(messages, list) else messages)
+
+
+def _sentence(field: str, message: str) -> str:
     if message in ("Missing data for required field.", "Field may not be null."):
         return f"'{field}' is required."
     return f"'{field}' {message}"

@@ -1,0 +1,1 @@
+"""WebSockets: text comes piece by piece, audio goes out as it is made."""

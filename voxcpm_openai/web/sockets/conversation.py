@@ -1,0 +1,122 @@
+"""A conversation: what a client and the server say to each other, in any protocol."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from voxcpm_openai.context import AppContext
+from voxcpm_openai.errors import ClientLeft, InvalidRequest, RequestError, Unavailable
+from voxcpm_openai.principal import Principal
+from voxcpm_openai.session import SpeechSession
+from voxcpm_openai.speech_request import SpeechRequest
+from voxcpm_openai.web.body import parse_object
+from voxcpm_openai.web.sockets.channel import BUSY, REFUSED, Channel
+from voxcpm_openai.web.sockets.speaker import EventHandler, Speaker
+
+logger = logging.getLogger(__name__)
+
+MAX_SPEAKERS = 16
+"""Sessions that one client may have at once: responses, or contexts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Who opened a WebSocket, and with which URL: ``path`` and ``query`` are its variables."""
+
+    context: AppContext
+    principal: Principal
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+
+
+class Conversation(ABC):
+    """Answers the messages of one client, in the thread of its WebSocket.
+
+    Each text is a session with a thread of its own, which sends its events.  A protocol says what
+    the messages mean.
+    """
+
+    def __init__(self, opening: Opening, channel: Channel) -> None:
+        self.opening = opening
+        self.channel = channel
+        self.speakers: set[Speaker] = set()
+        """Those whose threads run; they leave the set themselves."""
+        self.characters = 0
+        """Of all texts so far."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Check the URL and greet the client.  Raises RequestError, which ends it."""
+
+    @abstractmethod
+    def receive(self, message: dict[str, Any]) -> None:
+        """Do what a message says.  Raises RequestError: see ``fail``."""
+
+    @abstractmethod
+    def error_message(self, error: RequestError) -> dict[str, object]:
+        """Return what tells a client of an error."""
+
+    def fail(self, error: RequestError) -> None:
+        """Answer a message that was wrong; by default, with the error, and go on."""
+        self.channel.send_json(self.error_message(error))
+
+    def run(self, refusal: RequestError | None) -> None:
+        """Answer until either side closes.  Raises RequestError for what ends it, ClientLeft.
+
+        ``refusal``: why to end it at once.
+        """
+        try:
+            self._admit(refusal)
+            for message in self.channel.messages(self._is_busy):
+                self._answer(message)
+        finally:
+            for speaker in tuple(self.speakers):
+                speaker.session.cancel()
+
+    def refuse(self, error: RequestError) -> None:
+        """Tell the client what ends the conversation, and close."""
+        try:
+            self.channel.send_json(self.error_message(error))
+        except ClientLeft:
+            return
+        if isinstance(error, Unavailable):
+            self.channel.close(BUSY, f"Try again in {error.retry_after} s. {error.message}")
+        else:
+            self.channel.close(REFUSED, error.message)
+
+    def open_session(self, request: SpeechRequest) -> SpeechSession:
+        """Return a new session, which must be given to ``say`` or closed.  Raises RequestError."""
+        if len(self.speakers) >= MAX_SPEAKERS:
+            raise InvalidRequest(f"There are {MAX_SPEAKERS} texts at once, which is the limit.")
+        ctx = self.opening.context
+        return SpeechSession(
+            ctx.engine.get(), ctx.resolver, ctx.limits, request, self.opening.principal
+        )
+
+    def say(self, session: SpeechSession, handle: EventHandler) -> None:
+        """Say a session in a thread of its own, in which ``handle`` gets its events."""
+        speaker = Speaker(session, handle, self.channel, self.speakers.discard)
+        self.speakers.add(speaker)
+        speaker.start()
+
+    def _admit(self, refusal: RequestError | None) -> None:
+        if refusal is not None:
+            raise refusal
+        self.start()
+
+    def _answer(self, message: str | bytes) -> None:
+        try:
+            if isinstance(message, bytes):
+                raise InvalidRequest("A message must be text with a JSON object, not binary.")
+            self.receive(parse_object(message, "message"))
+        except ClientLeft:
+            pass  # the session was cancelled, or the channel will say so
+        except RequestError as error:
+            self.fail(error)
+
+    def _is_busy(self) -> bool:
+        return any(speaker.session.working for speaker in tuple(self.speakers))

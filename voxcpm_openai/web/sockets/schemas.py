@@ -1,0 +1,94 @@
+"""Messages of WebSockets: each field is checked by itself, as in the bodies of requests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import fields, validate
+
+from voxcpm_openai.web.fields import VoiceName, number, string
+from voxcpm_openai.web.schemas import RequestSchema
+
+REALTIME_FORMATS = {"audio/pcm": ("pcm", 24_000), "audio/pcmu": ("ulaw", 8_000)}
+REALTIME_FORMATS["audio/pcma"] = ("alaw", 8_000)
+"""Realtime's names: the format, and its sample rate in Hz."""
+MAX_METADATA = 16
+"""Pairs that a response keeps."""
+
+
+def object_of(schema: type[RequestSchema]) -> fields.Nested:
+    """Return a field for an object with these fields."""
+    message: dict[str, Any] = dict.fromkeys(("type", "invalid"), "must be an object.")
+    return fields.Nested(schema, allow_none=True, error_messages=message)
+
+
+class RealtimeFormat(RequestSchema):
+    """An audio format of the Realtime API."""
+
+    type = string(
+        required=True,
+        validate=validate.OneOf(
+            REALTIME_FORMATS, error=f"must be one of {', '.join(REALTIME_FORMATS)}."
+        ),
+    )
+    rate = fields.Integer(
+        allow_none=True, validate=validate.OneOf([24_000, 8_000], error="must be 24000.")
+    )
+
+
+class RealtimeOutput(RequestSchema):
+    """How the audio of a response sounds."""
+
+    format = object_of(RealtimeFormat)
+    voice = VoiceName(allow_none=True)
+    speed = number(0.25, 1.5)
+
+
+class RealtimeAudio(RequestSchema):
+    """The audio of a session or a response; its input has no effect."""
+
+    output = object_of(RealtimeOutput)
+
+
+class RealtimeOptions(RequestSchema):
+    """What sessions and responses have in common."""
+
+    audio = object_of(RealtimeAudio)
+    instructions = string(allow_none=True)
+    output_modalities = fields.List(
+        fields.String(),
+        allow_none=True,
+        validate=validate.ContainsOnly(["audio"], error="must be ['audio']."),
+        error_messages={"invalid": "must be ['audio']."},
+    )
+
+
+class RealtimeSession(RealtimeOptions):
+    """The session of ``session.update``."""
+
+    type = string(
+        allow_none=True,
+        validate=validate.OneOf(["realtime"], error="must be 'realtime'."),
+    )
+    model = string(allow_none=True)
+
+
+class RealtimeResponse(RealtimeOptions):
+    """The response of ``response.create``."""
+
+    conversation = string(
+        allow_none=True,
+        validate=validate.OneOf(["auto", "none"], error="must be 'auto' or 'none'."),
+    )
+    input = fields.List(
+        fields.Dict(error_messages={"invalid": "must be an object."}),
+        allow_none=True,
+        error_messages={"invalid": "must be a list of items."},
+    )
+    metadata = fields.Dict(
+        keys=fields.String(),
+        values=fields.String(),
+        allow_none=True,
+        validate=validate.Length(max=MAX_METADATA, error=f"must have at most {MAX_METADATA} keys."),
+        error_messages={"invalid": "must be an object of strings."},
+    )

@@ -1,0 +1,50 @@
+"""A speaker: one session, said in a thread of its own."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from threading import Thread
+
+from voxcpm_openai.errors import ClientLeft
+from voxcpm_openai.session import SessionEvent, SpeechSession
+from voxcpm_openai.web.sockets.channel import Channel
+
+logger = logging.getLogger(__name__)
+
+EventHandler = Callable[[SessionEvent], None]
+"""Gets each event of a session, in the thread that says it."""
+FAILED = 1011
+"""The close code of an internal error."""
+
+
+class Speaker(Thread):
+    """Hands each event of a session to a protocol, which sends it."""
+
+    def __init__(
+        self,
+        session: SpeechSession,
+        handle: EventHandler,
+        channel: Channel,
+        leave: Callable[[Speaker], None],
+    ) -> None:
+        """``leave``: called at the end."""
+        super().__init__(name="speaker", daemon=True)
+        self.session = session
+        self._handle = handle
+        self._channel = channel
+        self._leave = leave
+
+    def run(self) -> None:
+        """Say all of the session; end it if the client has left."""
+        try:
+            for event in self.session:
+                self._handle(event)
+        except ClientLeft:
+            pass
+        except Exception:
+            logger.exception("a session failed")
+            self._channel.close(FAILED, "The server failed; its log says why.")
+        finally:
+            self.session.close()
+            self._leave(self)
