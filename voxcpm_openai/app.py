@@ -29,6 +29,7 @@ from voxcpm_openai.web import (
     text,
     voices,
 )
+from voxcpm_openai.web.sockets import elevenlabs as elevenlabs_socket
 from voxcpm_openai.web.sockets import realtime
 
 if TYPE_CHECKING:
@@ -87,6 +88,6 @@ def create_app(settings: Settings) -> Flask:
     for extension in (access_log, cors, auth, errors):
         extension.init_app(app)
     views = (speech, speech_batch, text, models, voices, candidates, consents, dictionaries)
-    for view in (*views, elevenlabs, realtime, health):
+    for view in (*views, elevenlabs, elevenlabs_socket, realtime, health):
         app.register_blueprint(view.blueprint)
     return app

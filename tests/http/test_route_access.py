@@ -99,6 +99,8 @@ TABLE = [
     Row("POST /v1/audio/speech/batch", "", KEYED, body=json(items=[{"input": "Hello."}])),
     Row("POST /v1/audio/speech/text", "", KEYED, body=SPEECH),
     Row("GET /v1/realtime", "", SOCKET),
+    Row(f"GET {ELEVEN}/stream-input", "stock", SOCKET),
+    Row(f"GET {ELEVEN}/multi-stream-input", "stock", SOCKET),
     Row("GET /v2/voices", "", OPEN),
     *(
         Row(f"POST {ELEVEN}{end}", kind, statuses, body=TEXT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
@@ -109,13 +110,20 @@ def _speak(voice_id: str, frames: Frames, content_type: str | None = None) -> Re
     ctx = current_context()
     voice = ctx.voices.find(voice_id, current_principal())
     body = json_object(request)
-    asked = _speech_request(voice, load(ElevenLabsSchema(), body, strict=False), ctx.resolver)
+    fields = load(ElevenLabsSchema(), body, strict=False)
+    asked = speech_request(voice.id, fields, request.args.get("output_format"), ctx.resolver)
     ignored = tuple(n for n, value in body.items() if n not in HONOURED and value is not None)
     return respond(asked, frames, content_type, ignored)
 
 
-def _speech_request(voice: Voice, body: dict[str, Any], resolver: Resolver) -> SpeechRequest:
-    name = request.args.get("output_format") or DEFAULT_FORMAT
+def speech_request(
+    voice: str, body: Mapping[str, Any], output_format: str | None, resolver: Resolver
+) -> SpeechRequest:
+    """Return the request that valid fields of ElevenLabs' API mean.
+
+    Raises InvalidRequest if there is no such output format.
+    """
+    name = output_format or DEFAULT_FORMAT
     if name not in OUTPUT_FORMATS:
         raise InvalidRequest(
             f"'{name[:64]}' is not an output_format. There are: {', '.join(OUTPUT_FORMATS)}.",
@@ -124,8 +132,8 @@ def _speech_request(voice: Voice, body: dict[str, Any], resolver: Resolver) -> S
     format_, rate, bit_rate = OUTPUT_FORMATS[name]
     return SpeechRequest(
         model=_model(body.get("model_id", ""), resolver),
-        input=body["text"],
-        voice=voice.id,
+        input=body.get("text", ""),
+        voice=voice,
         response_format=format_,
         sample_rate=rate,
         bit_rate=bit_rate,

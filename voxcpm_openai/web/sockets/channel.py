@@ -18,6 +18,8 @@ PING_SECONDS = 20.0
 """Seconds of silence after which a client is pinged; as many again, and it has gone."""
 LEAVE_LOOK = 0.1
 """Seconds from one look to the next at whether a socket of a leaving server has work."""
+MAX_AUDIO = 256 * 1024
+"""Bytes of audio in one message, before they become base64; even, as 16-bit samples are."""
 MAX_REASON = 123
 """Bytes of the reason for closing: a control frame holds no more."""
 
@@ -39,6 +41,11 @@ class ByteStream(typing.Protocol):
 
     def write(self, data: bytes) -> None:
         """Send, without waiting for the client.  Raises OSError if it has left."""
+
+
+def pieces(audio: bytes) -> list[bytes]:
+    """Return audio in pieces, none if there is none: many clients take no message above 1 MiB."""
+    return [audio[start : start + MAX_AUDIO] for start in range(0, len(audio), MAX_AUDIO)]
 
 
 class Channel:

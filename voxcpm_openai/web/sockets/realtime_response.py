@@ -16,6 +16,7 @@ from voxcpm_openai.session import (
     SessionFailed,
     SpeechSession,
 )
+from voxcpm_openai.web.sockets.channel import pieces
 from voxcpm_openai.web.sockets.realtime_items import message, new_id
 
 Send = Callable[..., None]
@@ -81,8 +82,8 @@ class Response:
             if text := event.alignment.characters:
                 self._transcript += text
                 self._part_event("response.output_audio_transcript.delta", delta=text)
-            if event.data:
-                delta = base64.b64encode(event.data).decode("ascii")
+            for part in pieces(event.data):
+                delta = base64.b64encode(part).decode("ascii")
                 self._part_event("response.output_audio.delta", delta=delta)
 
     def _end(self, status: str, transcript: str, error: RequestError | None = None) -> None:

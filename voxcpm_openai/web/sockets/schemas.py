@@ -6,7 +6,16 @@ from typing import Any
 
 from marshmallow import fields, validate
 
-from voxcpm_openai.web.fields import VoiceName, number, string
+from voxcpm_openai.web.fields import (
+    MAX_NAME,
+    Language,
+    Seed,
+    TrueOrFalse,
+    VoiceName,
+    VoiceSettings,
+    number,
+    string,
+)
 from voxcpm_openai.web.schemas import RequestSchema
 
 REALTIME_FORMATS = {"audio/pcm": ("pcm", 24_000), "audio/pcmu": ("ulaw", 8_000)}
@@ -92,3 +101,33 @@ class RealtimeResponse(RealtimeOptions):
         validate=validate.Length(max=MAX_METADATA, error=f"must have at most {MAX_METADATA} keys."),
         error_messages={"invalid": "must be an object of strings."},
     )
+
+
+class ElevenLabsQuery(RequestSchema):
+    """The query of ElevenLabs' WebSockets; its other fields have no effect."""
+
+    model_id = string()
+    output_format = string()
+    language_code = Language()
+    seed = Seed()
+    apply_text_normalization = string(
+        validate=validate.OneOf(["auto", "on", "off"], error="must be 'auto', 'on' or 'off'.")
+    )
+    inactivity_timeout = fields.Integer(
+        load_default=20,
+        validate=validate.Range(1, 180, error="must be a whole number from 1 to 180."),
+        error_messages={"invalid": "must be a whole number from 1 to 180."},
+    )
+    auto_mode = fields.Boolean(error_messages={"invalid": "must be true or false."})
+    sync_alignment = fields.Boolean(error_messages={"invalid": "must be true or false."})
+
+
+class ElevenLabsMessage(RequestSchema):
+    """A message of ElevenLabs' WebSockets; its other fields have no effect."""
+
+    text = string(allow_none=True)
+    context_id = string(MAX_NAME, allow_none=True)
+    voice_settings = VoiceSettings(allow_none=True)
+    flush = TrueOrFalse(allow_none=True)
+    close_context = TrueOrFalse(allow_none=True)
+    close_socket = TrueOrFalse(allow_none=True)
