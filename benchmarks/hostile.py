@@ -18,31 +18,23 @@ without and with the attack.  The attackers are a process of low priority.  Linu
 
 from __future__ import annotations
 
-import http.client
-import json
 import math
 import sys
 import time
-import urllib.request
 from collections.abc import Sequence
-from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 if not __package__:
     sys.path[0] = str(Path(__file__).parent.parent)
 
+from benchmarks.lib.asker import ask_for, settle
 from benchmarks.lib.attackers import FULL, QUICK, Attack, attacked
 from benchmarks.lib.report import Row, options, percentiles, print_table, write_json
 from benchmarks.lib.server import ROOT, own_server
 
 PLUGINS = Path(__file__).parent / "lib" / "plugins"
-TIMEOUT = 2.0
-"""Seconds without a byte after which the client gives up."""
-SETTLE_SECONDS = 30.0
-"""How long the server may work for requests of attackers, and on what is left of them."""
 BAR = 1.2
-TEXT = "Hello."
 
 VARIABLES = {
     "VOXCPM_ENGINE": "paced",
@@ -52,42 +44,6 @@ VARIABLES = {
     "VOXCPM_BODY_TIMEOUT": "2",
     "LOAD_KEPT_STEPS": "0",
 }
-
-
-def ask(port: int) -> float | None:
-    """Return the seconds to the first byte, None for a failure."""
-    body = json.dumps({"model": "tts-1", "input": TEXT, "response_format": "pcm"})
-    head = {"Content-Type": "application/json", "Connection": "close"}
-    begun = time.perf_counter()
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)) as connection:
-        try:
-            connection.request("POST", "/v1/audio/speech", body, head)
-            reply = connection.getresponse()
-            first = reply.read(1)
-            came = time.perf_counter()
-            reply.read()
-        except (OSError, http.client.HTTPException):
-            return None
-        return came - begun if first and reply.status == http.client.OK else None
-
-
-def ask_for(port: int, seconds: float) -> list[float | None]:
-    """Ask again and again for some seconds."""
-    end = time.monotonic() + seconds
-    replies = [ask(port)]
-    while time.monotonic() < end:
-        replies.append(ask(port))
-    return replies
-
-
-def settle(url: str) -> None:
-    """Wait until no request runs, within bounds."""
-    deadline = time.monotonic() + SETTLE_SECONDS
-    while time.monotonic() < deadline:
-        with suppress(OSError), urllib.request.urlopen(f"{url}/ready", timeout=TIMEOUT) as reply:
-            if json.load(reply)["streams"]["running"] == 0:
-                return
-        time.sleep(0.1)
 
 
 def measure(url: str, attack: Attack, rounds: int, seconds: float) -> Row:

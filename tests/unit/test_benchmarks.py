@@ -98,6 +98,16 @@ def test_the_hostile_benchmark_measures_a_client_beside_each_attack(tmp_path: Pa
 
 
 @on_linux
+def test_the_sockets_benchmark_measures_requests_beside_agents(tmp_path: Path) -> None:
+    rows, _ = rows_of(tmp_path, "benchmarks/sockets.py", "--quick")
+    assert [(row["engine"], row["agents"]) for row in rows] == [("embedded", 2), ("paced", 4)]
+    for row in rows:
+        assert row["lost"] == row["left"] == 0
+        assert row["failures"] < row["requests"]
+        assert min(row["turns"], row["heard_p50_ms"]) > 0
+
+
+@on_linux
 def test_the_soak_benchmark_fails_where_a_bar_is_missed(tmp_path: Path) -> None:
     """In a few seconds the memory of a server that has just started still grows."""
     file = tmp_path / "rows.json"

@@ -23,7 +23,7 @@ ALLOWED_PLACES = {
     "marshmallow": tuple(
         f"{NAME}/{place}" for place in ("web/fields.py", "web/schemas.py", SOCKETS, "setting")
     ),
-    "websockets": (f"{NAME}/web/sockets/",),
+    "websockets": (f"{NAME}/web/sockets/", f"{NAME}/server_check.py"),
     "torch": (
         f"{NAME}/runtime/device/",
         f"{NAME}/runtime/loading/",
@@ -52,7 +52,9 @@ CORE |= {"names", "session", "speech", "speech_request", "text", "voices"}
 ALLOWED_PARTS: dict[str, set[str]] = {
     **{
         part: set()
-        for part in "addresses english errors files load_client names playout setting_types".split()
+        for part in (
+            "addresses english errors files load_client names playout server_check setting_types"
+        ).split()
     },
     "settings": {"addresses", "errors", "setting_types"},
     "principal": {"errors"},
@@ -95,7 +97,7 @@ ALLOWED_PARTS: dict[str, set[str]] = {
     "serving": {"addresses", "settings"},
     "master": {"addresses", "errors", "server", "serving", "settings", "start_checks"},
     "gunicorn_conf": {"addresses", "errors", "master", "server", "serving", "settings"},
-    "cli": CORE | {"__init__", "load_test", "runtime", "start_checks"},
+    "cli": CORE | {"__init__", "load_test", "runtime", "server_check", "start_checks"},
     "__init__": LEAVES | {"audio", "gate", "generator_stream", "hookspecs"},
     "__main__": {"cli"},
     "testing": {

@@ -11,6 +11,7 @@ import click
 from voxcpm_openai.contracts import EngineSpec
 from voxcpm_openai.errors import StartError
 from voxcpm_openai.registry import Registry
+from voxcpm_openai.server_check import TRIALS, findings
 from voxcpm_openai.settings import (
     PREFIX,
     Settings,
@@ -53,8 +54,17 @@ def serve() -> None:
 
 
 @click.command()
-def check() -> None:
-    """Print the settings, the plugins and the engine; exit with 1 if the server cannot start."""
+@click.option("--url", help="Try the running server there instead, as its clients would.")
+@click.option("--api-key", envvar="OPENAI_API_KEY", help="The key that is sent with --url.")
+def check(url: str | None, api_key: str | None) -> None:
+    """Print the settings, the plugins and the engine; exit with 1 if the server cannot start.
+
+    With --url, send a running server the requests of OpenAI's, ElevenLabs' and vLLM-Omni's clients,
+    and print which of them it answers; exit with 1 if it does not answer one of them.
+    """
+    if url is not None:
+        _try_server(url, api_key)
+        return
     settings, wrong = read_settings()
     report = examine(settings, problems=wrong)
     problems = list(report.problems)
@@ -73,6 +83,21 @@ def check() -> None:
     if problems:
         sys.exit(1)
     click.echo("the server can start")
+
+
+def _try_server(url: str, api_key: str | None) -> None:
+    """Print what a running server answers; exit with 1 if something is wrong."""
+    if not url.startswith(("http://", "https://")):
+        raise click.BadParameter(f"{url!r} should begin with http:// or https://.")
+    failed = 0
+    for found in findings(url, api_key):
+        failed += not found.ok
+        mark = click.style("ok  " if found.ok else "FAIL", fg="green" if found.ok else "red")
+        name = f"{found.client:10}  {found.what:18}"
+        click.echo(f"{mark}  {name}  {found.milliseconds:6} ms  {found.detail}")
+    if failed:
+        click.secho(f"{failed} of {len(TRIALS)} failed", fg="red", err=True)
+        sys.exit(1)
 
 
 def _print_settings(settings: Settings, plugin_settings: Iterable[type]) -> None:
