@@ -30,7 +30,7 @@ from voxcpm_openai.web import (
     voices,
 )
 from voxcpm_openai.web.sockets import elevenlabs as elevenlabs_socket
-from voxcpm_openai.web.sockets import realtime
+from voxcpm_openai.web.sockets import realtime, speech_stream
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -88,6 +88,6 @@ def create_app(settings: Settings) -> Flask:
     for extension in (access_log, cors, auth, errors):
         extension.init_app(app)
     views = (speech, speech_batch, text, models, voices, candidates, consents, dictionaries)
-    for view in (*views, elevenlabs, elevenlabs_socket, realtime, health):
+    for view in (*views, elevenlabs, elevenlabs_socket, realtime, speech_stream, health):
         app.register_blueprint(view.blueprint)
     return app

@@ -101,6 +101,7 @@ TABLE = [
     Row("GET /v1/realtime", "", SOCKET),
     Row(f"GET {ELEVEN}/stream-input", "stock", SOCKET),
     Row(f"GET {ELEVEN}/multi-stream-input", "stock", SOCKET),
+    Row("GET /v1/audio/speech/stream", "", SOCKET),
     Row("GET /v2/voices", "", OPEN),
     *(
         Row(f"POST {ELEVEN}{end}", kind, statuses, body=TEXT)

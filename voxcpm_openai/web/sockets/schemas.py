@@ -131,3 +131,16 @@ class ElevenLabsMessage(RequestSchema):
     flush = TrueOrFalse(allow_none=True)
     close_context = TrueOrFalse(allow_none=True)
     close_socket = TrueOrFalse(allow_none=True)
+
+
+class SpeechStreamOptions(RequestSchema):
+    """What ``session.config`` of ``/v1/audio/speech/stream`` has beside a request's fields."""
+
+    stream_audio = TrueOrFalse(allow_none=True)
+    word_timestamps = TrueOrFalse(allow_none=True)
+    split_granularity = string(
+        allow_none=True,
+        validate=validate.OneOf(
+            ["none", "sentence", "clause"], error="must be 'none', 'sentence' or 'clause'."
+        ),
+    )
