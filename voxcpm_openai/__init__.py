@@ -7,11 +7,10 @@ import importlib
 from typing import TYPE_CHECKING
 
 from voxcpm_openai.contracts import (
-    AudioEncoder,
-    AudioFormat,
     AudioStream,
     Capabilities,
     Chunk,
+    ContinuingStream,
     Engine,
     EngineSpec,
     EngineState,
@@ -38,6 +37,7 @@ from voxcpm_openai.errors import (
     Unavailable,
 )
 from voxcpm_openai.files import FileRefused, read_file
+from voxcpm_openai.formats import AudioEncoder, AudioFormat
 from voxcpm_openai.gate import DeadlineGate, Ticket
 from voxcpm_openai.generator_stream import GeneratorStream
 from voxcpm_openai.playout import PlayoutClock
@@ -57,6 +57,7 @@ __all__ = [
     "AudioStream",
     "Capabilities",
     "Chunk",
+    "ContinuingStream",
     "DeadlineGate",
     "Engine",
     "EngineFailed",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Self, TypeVar
+from typing import Self, TypeVar, cast
 
 from voxcpm_openai.contract_checks import chunk_problems, stream_problems, usage_problems
-from voxcpm_openai.contracts import Chunk, Engine, Usage, Utterance
+from voxcpm_openai.contracts import Chunk, ContinuingStream, Engine, Usage, Utterance
 from voxcpm_openai.errors import RequestError, SynthesisFailed
 
 logger = logging.getLogger(__name__)
@@ -23,12 +23,27 @@ class CheckedStream:
     def __init__(self, engine: Engine, utterance: Utterance) -> None:
         """Start the engine's stream.  Raises RequestError for what the engine refuses."""
         self._name = engine.name or type(engine).__name__
-        self._stream = self._checked(lambda: engine.synthesize(utterance), stream_problems)
+        self._continues = engine.capabilities.continues
+        self._stream = self._checked(
+            lambda: engine.synthesize(utterance),
+            lambda stream: stream_problems(stream, continues=self._continues),
+        )
 
     @property
     def usage(self) -> Usage:
         """The tokens that the engine used."""
         return self._checked(lambda: self._stream.usage, usage_problems)
+
+    @property
+    def continuation(self) -> object:
+        """What a later stream may go on from; None for an engine without ``continues``.
+
+        Valid once the stream has ended without an error.
+        """
+        if not self._continues:
+            return None
+        stream = cast("ContinuingStream", self._stream)
+        return self._checked(lambda: stream.continuation, lambda _anything: [])
 
     def __iter__(self) -> Self:
         return self

@@ -43,6 +43,7 @@ FLAGS = (
     "spoken_text",
     "phonemes",
     "default_speaker",
+    "continues",
 )
 
 
@@ -138,11 +139,13 @@ def status_problems(status: object) -> list[str]:
     return found
 
 
-def stream_problems(stream: object) -> list[str]:
-    """List what is wrong with what ``Engine.synthesize`` returned."""
-    if missing := [name for name in ("__next__", "close", "usage") if name not in dir(stream)]:
+def stream_problems(stream: object, *, continues: bool = False) -> list[str]:
+    """List what is wrong with what ``synthesize`` returned; ``continues``: of such an engine."""
+    names = ["__next__", "close", "usage", *(["continuation"] if continues else [])]
+    if missing := [name for name in names if name not in dir(stream)]:
         return [
-            f"synthesize returned {stream!r}, which is not an AudioStream: it has no "
+            f"synthesize returned {stream!r}, which is not "
+            f"{'a ContinuingStream' if continues else 'an AudioStream'}: it has no "
             f"{', '.join(missing)} (a GeneratorStream makes one from a generator)"
         ]
     return []

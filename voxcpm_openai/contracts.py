@@ -1,7 +1,9 @@
 """The nouns of the server, and the base classes and protocols that plugins implement.
 
+Those of output formats are in ``formats``.
+
 Samples are mono float32 arrays of shape ``(n,)``, nominally within [-1, 1]; rates are in Hz,
-durations in seconds.  All values are frozen; only encoders, engines and streams hold state.
+durations in seconds.  All values are frozen; only engines and streams hold state.
 """
 
 from __future__ import annotations
@@ -68,39 +70,6 @@ class Preset:
     sse: bool = True
 
 
-class AudioEncoder(Protocol):
-    """Encodes the samples of one stream, chunk by chunk.
-
-    Made by ``AudioFormat.open``.  The output must not depend on how the samples are cut.
-    """
-
-    def feed(self, samples: Samples) -> bytes:
-        """Take samples; return the bytes that are ready, possibly none."""
-
-    def finish(self) -> bytes:
-        """Return the remaining bytes.  Called once, after the last ``feed``."""
-
-    def close(self) -> None:
-        """Free all resources, whether finished or not.  May be called twice."""
-
-
-@dataclass(frozen=True, slots=True)
-class AudioFormat:
-    """An output format: its name on the wire, its media type and how to make an encoder.
-
-    ``open(rate)`` returns an encoder for samples at ``rate`` Hz.  ``rate(engine_rate, requested)``
-    returns the output rate; ``requested`` is the request's ``sample_rate`` or None.  A result
-    other than ``requested`` means that the request's wish is ignored.  ``open_at(rate, bit_rate)``
-    makes an encoder with a bit rate in bits per second, for formats that have a choice.
-    """
-
-    name: str
-    content_type: str
-    open: Callable[[int], AudioEncoder]
-    rate: Callable[[int, int | None], int]
-    open_at: Callable[[int, int], AudioEncoder] | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class Pronunciation:
     """The pronunciation of ``Segment.text[start:end]``, in IPA."""
@@ -135,7 +104,9 @@ class Utterance:
     ``Capabilities.params`` names; ``seed`` and ``instructions`` are None unless it names them.
     ``tempo`` is the factor by which the server speeds up the engine's audio (see ``PlayoutClock``).
     Read each segment when it is its turn: a later one may be turned into words when it is first
-    read.  ``languages`` are those of all segments, known beforehand.
+    read.  ``languages`` are those of all segments, known beforehand.  ``continuation``: that of the
+    stream whose text goes on here, of the same engine and with the same voice, seed and options;
+    None at the start of a text, and always for an engine without ``Capabilities.continues``.
     """
 
     segments: Sequence[Segment]
@@ -146,6 +117,7 @@ class Utterance:
     instructions: str | None = None
     tempo: float = 1.0
     languages: tuple[str, ...] = ()
+    continuation: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +153,18 @@ class AudioStream(Protocol):
         """Cancel the work and wake a waiting ``next()``.  Any thread may call it, also twice."""
 
 
+class ContinuingStream(AudioStream, Protocol):
+    """A stream of an engine with ``Capabilities.continues``."""
+
+    @property
+    def continuation(self) -> object:
+        """What ``Utterance.continuation`` is to be where the text goes on; None: nothing.
+
+        Valid once the stream has ended without an error.  Only the engine knows what it is; it is
+        given to any number of later streams, and must not keep what a closed stream frees.
+        """
+
+
 PARAMS = frozenset({"seed", "instructions", "language", "cfg_value", "inference_steps"})
 """The request fields of the server's wire that an engine may act on."""
 
@@ -205,6 +189,8 @@ class Capabilities:
     - ``phonemes``: it follows ``Segment.pronunciations``.
     - ``default_speaker``: it speaks voices that have no options for it with a voice of its own;
       if not, such a voice is a 400 ``cannot_clone`` (unless the engine clones).
+    - ``continues``: a stream can go on where an earlier one has ended, with the same speaker, see
+      ``Utterance.continuation``; its streams are ``ContinuingStream``.
     """
 
     sample_rate: int
@@ -217,6 +203,7 @@ class Capabilities:
     spoken_text: bool = False
     phonemes: bool = False
     default_speaker: bool = True
+    continues: bool = False
 
 
 EngineState = Literal["ready", "failed", "stopped"]

@@ -11,13 +11,13 @@ from collections.abc import Callable
 import pluggy
 
 from voxcpm_openai.contracts import (
-    AudioFormat,
     EngineSpec,
     Normalizer,
     Preset,
     TranscriberSpec,
     Voice,
 )
+from voxcpm_openai.formats import AudioFormat
 from voxcpm_openai.settings import Settings
 
 PROJECT = "voxcpm_openai"

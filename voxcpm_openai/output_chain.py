@@ -9,8 +9,9 @@ from contextlib import contextmanager
 import numpy as np
 
 from voxcpm_openai.audio import Resampler, Tempo
-from voxcpm_openai.contracts import AudioEncoder, Samples
+from voxcpm_openai.contracts import Samples
 from voxcpm_openai.errors import ClientLeft
+from voxcpm_openai.formats import AudioEncoder
 from voxcpm_openai.gate import DeadlineGate
 from voxcpm_openai.playout import PlayoutClock
 from voxcpm_openai.speech_request import OutputSpec

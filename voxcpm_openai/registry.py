@@ -13,7 +13,6 @@ import pluggy
 from voxcpm_openai import hookspecs
 from voxcpm_openai.contract_checks import item_problems
 from voxcpm_openai.contracts import (
-    AudioFormat,
     EngineSpec,
     Normalizer,
     Preset,
@@ -22,6 +21,7 @@ from voxcpm_openai.contracts import (
 )
 from voxcpm_openai.errors import PluginError, SettingsError, VoxcpmError
 from voxcpm_openai.files import leads_out
+from voxcpm_openai.formats import AudioFormat
 from voxcpm_openai.plugin_loader import Plugin, load_plugins
 from voxcpm_openai.settings import Settings, read_values, sources, unknown_keys
 

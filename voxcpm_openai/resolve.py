@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from voxcpm_openai import names
 from voxcpm_openai.contracts import (
-    AudioFormat,
     Capabilities,
     Engine,
     Preset,
@@ -15,6 +14,7 @@ from voxcpm_openai.contracts import (
     Voice,
 )
 from voxcpm_openai.errors import InvalidRequest, UnknownModel, UnknownVoice
+from voxcpm_openai.formats import AudioFormat
 from voxcpm_openai.lexicons import LexiconSources
 from voxcpm_openai.principal import ANONYMOUS, Principal
 from voxcpm_openai.registry import Registry

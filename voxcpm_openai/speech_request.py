@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from voxcpm_openai.contracts import AudioEncoder, AudioFormat
+from voxcpm_openai.formats import AudioEncoder, AudioFormat
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,11 +116,12 @@ def test_a_text_too_long_for_a_slot_is_refused(runner: ModelRunner) -> None:
 
 
 def test_the_longest_job_fits_its_slot(runner: ModelRunner) -> None:
-    """With a clip, and with the first segment as the prompt."""
-    for voice in (CLONED, DESIGNED):
-        utterance = Utterance(SEGMENTS, voice)
+    """With a clip, and with the first segment as the prompt, also of later streams."""
+    described = replace(DESIGNED, description="a low voice that whispers " * 6)
+    for voice in (CLONED, DESIGNED, described):
         continuation: object = None
         for index, segment in enumerate(SEGMENTS):
+            utterance = Utterance((segment,), voice)
             prepared = runner.prepare_segment(utterance, segment)
             length = LengthEstimate(
                 runner.patch_seconds, prepared.room, prepared.room, prepared.room
@@ -130,7 +131,7 @@ def test_the_longest_job_fits_its_slot(runner: ModelRunner) -> None:
             runner.admit(0, job)
             for _ in range(prepared.room):
                 runner.launch([0])
-            if voice is DESIGNED and index == 0:
+            if voice.audio is None and index == 0:
                 continuation = runner.continuation_from(job)
                 assert isinstance(continuation, Continuation)
             runner.release(0)

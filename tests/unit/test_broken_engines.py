@@ -55,6 +55,11 @@ from voxcpm_openai.web.app_context import context_of
             "cloning = 'yes': must be True or False",
         ),
         (
+            "capabilities = Capabilities(24000, continues=None)",
+            "",
+            "continues = None: must be True or False",
+        ),
+        (
             "capabilities = Capabilities(24000, native_speed=(0.5, 0.9))",
             "",
             "native_speed = (0.5, 0.9): must contain 1.0",

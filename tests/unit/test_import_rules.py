@@ -46,9 +46,10 @@ ALLOWED_PLACES = {
 }
 
 # Part of the package -> the other parts that it may import.
-LEAVES = set("clips contracts errors files playout principal setting_types settings".split())
-CORE = LEAVES | set("audio context gate lexicons lifecycle limits registry resolve".split())
-CORE |= {"names", "session", "speech", "speech_request", "text", "voices"}
+LEAVES = set("clips contracts errors files formats playout principal".split())
+LEAVES |= {"setting_types", "settings"}
+CORE = LEAVES | set("audio context gate lexicons lifecycle limits names registry resolve".split())
+CORE |= {"session", "speech", "speech_request", "text", "voices"}
 ALLOWED_PARTS: dict[str, set[str]] = {
     **{
         part: set()
@@ -57,9 +58,9 @@ ALLOWED_PARTS: dict[str, set[str]] = {
         ).split()
     },
     "settings": {"addresses", "errors", "setting_types"},
-    "principal": {"errors"},
+    **{part: {"errors"} for part in ("gate", "principal")},
     "contracts": {"settings"},
-    "generator_stream": {"contracts"},
+    **{part: {"contracts"} for part in ("formats", "generator_stream")},
     "contract_checks": {"contracts", "setting_types", "text"},
     "checked_stream": {"contract_checks", "contracts", "errors"},
     "clips": {"files"},
@@ -68,19 +69,18 @@ ALLOWED_PARTS: dict[str, set[str]] = {
     "spanish": {"english"},
     "text": {"contracts", "settings"},
     "plugin_loader": {"errors", "hookspecs", "settings"},
-    "gate": {"errors"},
     "limits": {"errors", "gate"},
-    "hookspecs": {"contracts", "settings"},
-    "registry": {"contract_checks", "contracts", "errors", "files", "hookspecs", "plugin_loader"}
-    | {"settings"},
+    "hookspecs": {"contracts", "formats", "settings"},
+    "registry": {"contract_checks", "contracts", "errors", "files", "formats", "hookspecs"}
+    | {"plugin_loader", "settings"},
     "voices": LEAVES | {"checked_stream", "names", "text"},
     "lexicons": LEAVES | {"text", "voices"},
     "lifecycle": {"contract_checks", "contracts", "errors", "registry", "settings"},
     "text_planner": LEAVES | {"lexicons", "registry", "text"},
-    "speech_request": {"contracts"},
+    "speech_request": {"formats"},
     "resolve": LEAVES
     | {"lexicons", "names", "registry", "speech_request", "text", "text_planner", "voices"},
-    "output_chain": {"audio", "contracts", "errors", "gate", "playout", "speech_request"},
+    "output_chain": set("audio contracts errors formats gate playout speech_request".split()),
     "speech": {"checked_stream", "contracts", "errors", "gate", "output_chain", "speech_request"},
     "session": LEAVES
     | {"checked_stream", "limits", "output_chain", "resolve", "speech_request", "text"},

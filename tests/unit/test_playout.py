@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from voxcpm_openai import DeadlineGate, PlayoutClock, Ticket
-from voxcpm_openai.contracts import AudioFormat, Chunk, Samples, Segment, Utterance, Voice
+from voxcpm_openai.contracts import Chunk, Samples, Segment, Utterance, Voice
+from voxcpm_openai.formats import AudioFormat
 from voxcpm_openai.runtime.engine.engine import BatchedEngine
 from voxcpm_openai.speech import Speech
 from voxcpm_openai.speech_request import OutputSpec

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from tests.support.watched_gate import TIMEOUT, WatchedGate
-from voxcpm_openai.contracts import AudioFormat, Samples, Segment, Utterance, Voice
+from voxcpm_openai.contracts import Samples, Segment, Utterance, Voice
 from voxcpm_openai.errors import ClientLeft
+from voxcpm_openai.formats import AudioFormat
 from voxcpm_openai.speech import Speech
 from voxcpm_openai.speech_request import OutputSpec
 from voxcpm_openai.testing.plugins.tone_engine import CHUNK, CHUNKS, RATE, ToneEngine

@@ -42,9 +42,9 @@ class SpeechSession(Iterator[SessionEvent]):
 
     One thread iterates over the events, which does all the work: nothing is made that nobody asks
     for.  Any thread adds text; any thread may cancel.  Each passage is a stream of the engine, with
-    the same voice, seed and speed; their audio passes one output chain, so that the bytes are one
-    stream.  A session holds a permit of ``limits`` while it has something to say, not while it
-    waits for text.
+    the same voice, seed and speed, which goes on from the one before where the engine can; their
+    audio passes one output chain, so that the bytes are one stream.  A session holds a permit of
+    ``limits`` while it has something to say, not while it waits for text.
     """
 
     def __init__(
@@ -254,6 +254,8 @@ class SpeechSession(Iterator[SessionEvent]):
             usage = stream.usage
             self._tokens[0] += usage.input_tokens
             self._tokens[1] += usage.output_tokens
+            if not self._closed:  # otherwise the stream did not end by itself
+                self._utterance = replace(self._utterance, continuation=stream.continuation)
         except InvalidRequest as refusal:
             if refusal.param != "input" or self._timeline.speaking:
                 raise

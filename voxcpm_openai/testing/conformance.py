@@ -13,6 +13,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 
@@ -23,8 +24,18 @@ from voxcpm_openai.contract_checks import (
     stream_problems,
     usage_problems,
 )
-from voxcpm_openai.contracts import PARAMS, AudioStream, Chunk, Engine, Segment, Utterance, Voice
+from voxcpm_openai.contracts import (
+    PARAMS,
+    AudioStream,
+    Chunk,
+    ContinuingStream,
+    Engine,
+    Segment,
+    Utterance,
+    Voice,
+)
 from voxcpm_openai.errors import RequestError
+from voxcpm_openai.testing.stream_reader import StreamReader
 
 STREAMS = 4
 """The number of streams that are open at once in the checks."""
@@ -51,49 +62,13 @@ def check_engine(
     check.audio()
     check.native_speeds()
     check.streams_at_once()
+    check.continued_streams()
     check.close_before_the_first_chunk()
     check.close_between_chunks()
     check.close_while_next_waits()
     check.odd_requests()
     _require("after all streams have ended, ", status_problems(engine.status()))
     check.stop()
-
-
-class _Reader:
-    """Reads a stream in a thread of its own, so that one that hangs cannot hang the check."""
-
-    def __init__(self, stream: AudioStream) -> None:
-        self.chunks: list[Chunk] = []
-        self.error: Exception | None = None
-        self._stream = stream
-        self._changed = threading.Condition()
-        self._ended = False
-        threading.Thread(target=self._read, name="conformance", daemon=True).start()
-
-    def wait_for_chunk(self, timeout: float) -> bool:
-        """Return whether there is a chunk or an end in time."""
-        with self._changed:
-            return self._changed.wait_for(lambda: bool(self.chunks) or self._ended, timeout)
-
-    def wait_for_end(self, timeout: float) -> bool:
-        """Return whether the stream ended in time."""
-        with self._changed:
-            return self._changed.wait_for(lambda: self._ended, timeout)
-
-    def _read(self) -> None:
-        error: Exception | None = None
-        try:
-            for chunk in self._stream:
-                with self._changed:
-                    self.chunks.append(chunk)
-                    self._changed.notify_all()
-            again = next(self._stream, None)
-            _assert(again is None, f"next() returned {again!r} after the end")
-        except Exception as raised:  # noqa: BLE001  (judged by the check)
-            error = raised
-        with self._changed:
-            self.error, self._ended = error, True
-            self._changed.notify_all()
 
 
 class _Check:
@@ -111,11 +86,7 @@ class _Check:
         _require("before the first chunk, ", usage_problems(stream.usage))
         chunks = self.read([stream])[0]
         _require("after the last chunk, ", usage_problems(stream.usage))
-        order = [chunk.segment for chunk in chunks]
-        _assert(order == sorted(order), f"the segments of the chunks are not in order: {order}")
-        _assert(
-            set(order) <= {0, 1, 2}, f"the utterance has the segments 0 to 2; chunks name {order}"
-        )
+        _check_order(chunks, 3)
 
     def native_speeds(self) -> None:
         """The slowest and the fastest speed of ``native_speed`` work."""
@@ -143,6 +114,23 @@ class _Check:
         _assert(len(streams) == STREAMS, f"synthesize hangs: {self._waited()}")
         self.read(streams)
 
+    def continued_streams(self) -> None:
+        """With ``continues``, streams continue an ended one, several the same one, too."""
+        if not self.engine.capabilities.continues:
+            return
+        continuation: object = None
+        for segments in (1, 2, 1):
+            utterance = replace(self.utterance(segments), continuation=continuation)
+            streams = [self.start(utterance), self.start(utterance)]
+            for chunks in self.heard(streams):
+                _check_order(chunks, segments)
+            try:
+                continuation = cast("ContinuingStream", streams[0]).continuation
+            except Exception as error:
+                raise AssertionError(f"after the last chunk, continuation: {error!r}") from error
+            for stream in streams:
+                _close(stream)
+
     def close_before_the_first_chunk(self) -> None:
         """``close()`` ends a stream that was never read, and may be called twice."""
         stream = self.start(self.utterance(LONG))
@@ -159,7 +147,7 @@ class _Check:
     def close_while_next_waits(self) -> None:
         """``close()`` from another thread ends a reader, wherever it is."""
         streams = [self.start(self.utterance(LONG)) for _ in range(STREAMS)]
-        readers = [_Reader(stream) for stream in streams]
+        readers = [StreamReader(stream) for stream in streams]
         for stream, reader in zip(streams, readers, strict=True):
             _assert(reader.wait_for_chunk(self.timeout), f"no chunk came: {self._waited()}")
             _close(stream)
@@ -183,7 +171,7 @@ class _Check:
         for request in requests:
             case = f"{request.segments[0].text!r} with {dict(request.options)}"
             try:
-                reader = _Reader(self.engine.synthesize(request))
+                reader = StreamReader(self.engine.synthesize(request))
             except RequestError:
                 continue
             except Exception as error:
@@ -193,7 +181,7 @@ class _Check:
 
     def stop(self) -> None:
         """``stop()`` ends the streams that are open."""
-        readers = [_Reader(self.start(self.utterance(LONG))) for _ in range(STREAMS)]
+        readers = [StreamReader(self.start(self.utterance(LONG))) for _ in range(STREAMS)]
         for reader in readers:
             reader.wait_for_chunk(self.timeout)
         self.engine.stop()
@@ -221,28 +209,35 @@ class _Check:
             stream = self.engine.synthesize(utterance)
         except Exception as error:
             raise AssertionError(
-                f"synthesize raised {error!r} at {self.text!r} with the voice {self.voice.id!r}; "
+                f"synthesize raised {error!r} at {self.text!r} with the voice {self.voice.id!r} "
+                f"and the continuation {utterance.continuation!r}; "
                 "pass a text and a voice that the engine can speak"
             ) from error
-        _require("", stream_problems(stream))
+        continues = self.engine.capabilities.continues
+        _require("", stream_problems(stream, continues=continues))
         _assert(iter(stream) is stream, "iter(stream) must return the stream itself")
         return stream
 
     def read(self, streams: Sequence[AudioStream]) -> list[list[Chunk]]:
         """Read streams side by side and close them; return the chunks, which must be audible."""
-        readers = [_Reader(stream) for stream in streams]
+        chunks = self.heard(streams)
+        for stream in streams:
+            _close(stream)
+        return chunks
+
+    def heard(self, streams: Sequence[AudioStream]) -> list[list[Chunk]]:
+        """Read streams to their ends side by side; return the chunks, which must be audible."""
+        readers = [StreamReader(stream) for stream in streams]
         for reader in readers:
             _assert(reader.wait_for_end(self.timeout), f"a stream hangs: {self._waited()}")
             if reader.error is not None:
                 raise AssertionError(f"next() raised {reader.error!r}") from reader.error
             _check_chunks(reader.chunks)
-        for stream in streams:
-            _close(stream)
         return [reader.chunks for reader in readers]
 
     def _closed(self, stream: AudioStream, when: str) -> None:
         _close(stream)  # twice: it must be idempotent
-        reader = _Reader(stream)
+        reader = StreamReader(stream)
         _assert(reader.wait_for_end(self.timeout), f"next() hangs after close() {when}")
         _assert(
             not reader.chunks and reader.error is None,
@@ -276,6 +271,15 @@ def _check_chunks(chunks: Iterable[Chunk]) -> None:
         _assert(bool(np.isfinite(chunk.samples).all()), "a chunk holds NaN or infinite samples")
         loudest = max(loudest, float(np.abs(chunk.samples).max(initial=0)))
     _assert(loudest > 0, "the engine made no sound at all")
+
+
+def _check_order(chunks: Sequence[Chunk], segments: int) -> None:
+    order = [chunk.segment for chunk in chunks]
+    _assert(order == sorted(order), f"the segments of the chunks are not in order: {order}")
+    _assert(
+        set(order) <= set(range(segments)),
+        f"the utterance has the segments 0 to {segments - 1}; chunks name {order}",
+    )
 
 
 def _assert_request_error(error: Exception | None, case: str) -> None:

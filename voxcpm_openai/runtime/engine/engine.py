@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from voxcpm_openai.contracts import (
-    AudioStream,
     Capabilities,
     Engine,
     EngineState,
@@ -71,6 +70,7 @@ class BatchedEngine(Engine):
             cloning=True,
             needs_transcript=needs_transcript,
             voice_design=voice_design,
+            continues=True,
         )
         self._runner = runner
         self._clock = clock
@@ -88,7 +88,7 @@ class BatchedEngine(Engine):
         self._thread = threading.Thread(target=self._run, name="voxcpm-engine", daemon=True)
         self._thread.start()
 
-    def synthesize(self, utterance: Utterance) -> AudioStream:
+    def synthesize(self, utterance: Utterance) -> BatchedStream:
         """Start a stream.
 
         Raises Overloaded, EngineFailed, Unavailable once stopped, and RequestError for what the
@@ -266,6 +266,7 @@ class BatchedEngine(Engine):
             return
         now = self._clock()
         ended: dict[int, BatchRow] = {}
+        streams: dict[BatchedStream, None] = {}
         with self._work:
             seconds = self._launch_timer.step_done(in_flight.launched, now)
             self._scheduler.record_step(len(in_flight.rows), seconds)
@@ -276,28 +277,25 @@ class BatchedEngine(Engine):
                 if state is not JobState.LIVE:
                     self._scheduler.vacate(slot, state)
                     ended[slot] = row
-                row.stream.deliver(now)
-                if row.stream.ended:
-                    self._scheduler.leave(row.stream, JobState.DONE)
-        for slot, row in ended.items():
-            self._continue_from(row)
-            self._runner.release(slot)
+                streams[row.stream] = None
+        for row in ended.values():
+            self._continue_from(row)  # a listener may ask for it at the end of the audio
+        with self._work:
+            for stream in streams:
+                stream.deliver(now)
+                if stream.ended:
+                    self._scheduler.leave(stream, JobState.DONE)
+        self._release(ended)
 
     def _is_live(self, slot: int, row: BatchRow) -> bool:
         """Return whether the row is still that of the launch: a retried job has another one."""
         return self._scheduler.live.get(slot) is row
 
     def _continue_from(self, row: BatchRow) -> None:
-        """Give the jobs that come after a done one their continuation."""
-        if row.job.state is not JobState.DONE:
-            return
-        followers = [job for job in row.stream.jobs if job.after is row.job]
-        if not followers:
-            return
-        with self._failing([row], "a job gave no continuation"):
-            continuation = self._runner.continuation_from(row.job)
-            for job in followers:
-                job.continuation = continuation
+        """Give the jobs and streams that continue from a done job what the runner made of it."""
+        if row.job.leads and row.job.state is JobState.DONE:
+            with self._failing([row], "a job gave no continuation"):
+                row.stream.set_prompt(self._runner.continuation_from(row.job))
 
     @contextmanager
     def _failing(self, rows: Iterable[BatchRow], message: str) -> Iterator[None]:

@@ -85,7 +85,8 @@ class Job:
     """A segment in the batch: its inputs, and the audio made so far.
 
     Only the engine's thread changes it.  ``after`` is the job of the same utterance that must be
-    done before this one starts, and ``continuation`` what the runner made of that one.
+    done before this one starts; ``continuation`` is what the runner made of that one, or of the
+    first job of an earlier stream.  ``leads``: later jobs get what the runner makes of this one.
     ``patches`` counts the patches of this attempt; ``ended`` tells that the last of them was
     launched, although its audio may still be in flight.
     """
@@ -102,9 +103,12 @@ class Job:
         cfg: float = 2.0,
         steps: int = 10,
         after: Job | None = None,
+        leads: bool = False,
+        continuation: object = None,
     ) -> None:
-        """``index``: of the segment; ``rate`` in Hz; ``root_seed``: the seed of the utterance.
+        """``index``: of the segment, those of earlier streams of the text included.
 
+        ``rate`` in Hz; ``root_seed``: the seed of the utterance.
         ``cfg``: the guidance scale; ``steps``: of the flow-matching solver.
         """
         self.index = index
@@ -113,7 +117,8 @@ class Job:
         self.cfg = cfg
         self.steps = steps
         self.after = after
-        self.continuation: object = None
+        self.leads = leads
+        self.continuation = continuation
         self.state = JobState.WAITING
         self.retries = RETRIES
         self._segment = segment

@@ -102,9 +102,11 @@ class Runner(Protocol):
         """
 
     def continuation_from(self, job: Job) -> object:
-        """Return what the jobs after this one get as ``Job.continuation``.
+        """Return what the jobs that continue from this one get as ``Job.continuation``.
 
-        The job is done, and the slot that it was last admitted to is not released yet.
+        The job is done, and the slot that it was last admitted to is not released yet.  The result
+        may outlive the job's stream by as long as a session lasts, so it holds no more than a
+        prompt needs; later jobs get it any number of times.
         """
 
     def status(self) -> Mapping[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import Self
@@ -21,8 +22,22 @@ End = Exception | type[StopIteration]
 """What ``next()`` raises after the last chunk."""
 
 
+@dataclass(frozen=True, slots=True)
+class StreamContinuation:
+    """What a later stream of the same text gets of an earlier one: ``Utterance.continuation``.
+
+    ``prompt``: what the runner made of the text's first segment, where the voice has no clip (a
+    ``device.runner.Continuation``, which tells its size); else None.  ``segments``: the number of
+    segments so far, so that the seeds of the next ones are those that one request would have.  It
+    refers to no job, stream or slot.
+    """
+
+    prompt: object = None
+    segments: int = 0
+
+
 class BatchedStream:
-    """Implements ``contracts.AudioStream``.
+    """Implements ``contracts.ContinuingStream``.
 
     The engine's thread puts chunks in; the request's thread takes them out.  ``clock`` tells, on
     the engine's clock, when the listener runs out of audio.
@@ -35,6 +50,7 @@ class BatchedStream:
         """
         self.jobs = tuple(jobs)
         self.clock = PlayoutClock(arrived, tempo)
+        self._prompt = self.jobs[0].continuation
         self._rate = rate
         self._current = 0  # the index of the job that is being delivered
         self._closed = False
@@ -48,6 +64,14 @@ class BatchedStream:
         """Tokens of text, and patches made; failed attempts are not counted."""
         tokens = sum(job.prepared.tokens for job in self.jobs)
         return Usage(max(1, tokens), max(1, sum(job.patches for job in self.jobs)))
+
+    @property
+    def continuation(self) -> StreamContinuation | None:
+        """What a later stream goes on from; None before the first segment was done."""
+        first = self.jobs[0]
+        if first.state is not JobState.DONE or (first.leads and self._prompt is None):
+            return None
+        return StreamContinuation(self._prompt, self.jobs[-1].index + 1)
 
     def __iter__(self) -> Self:
         return self
@@ -114,6 +138,13 @@ class BatchedStream:
             yield job, deadline + self.clock.playing_time(job.buffered_seconds)
             deadline += self.clock.playing_time(job.remaining_seconds)
 
+    def set_prompt(self, prompt: object) -> None:
+        """Give the later jobs, and later streams, what the runner made of the first job."""
+        self._prompt = prompt
+        for job in self.jobs:
+            if job.after is not None:
+                job.continuation = prompt
+
     def deliver(self, now: float) -> None:
         """Deliver everything that is ready, in order; ``now`` on the engine's clock."""
         while not self.ended:
@@ -121,7 +152,7 @@ class BatchedStream:
             for samples in job.pop_audio():
                 self.clock.deliver(len(samples) / self._rate, now)
                 if not self._closed:
-                    self._queue.put(Chunk(samples, job.index))
+                    self._queue.put(Chunk(samples, self._current))
             if job.state is not JobState.DONE:
                 return
             self._current += 1
