@@ -5,6 +5,8 @@ VENV ?= .venv
 # Test processes: a number, or "auto" for one per core.  0 runs the tests in one process.
 JOBS ?= auto
 BIN := $(VENV)/bin
+# The environment of the clients that test-clients runs.
+CLIENTS ?= .venv-clients
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # Each process runs a contiguous share of the tests and then takes over tests of the others, so that
 # fixtures such as a live server are rarely started twice.
@@ -14,7 +16,8 @@ PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal
 WITHOUT_TORCH := --allow-untyped-decorators --allow-subclassing-any --no-warn-return-any \
 	--no-warn-unused-ignores --disable-error-code valid-type
 
-.PHONY: install serve format lint typecheck typecheck-runtime test test-runtime bench docs clean
+.PHONY: install serve format lint typecheck typecheck-runtime test test-runtime test-clients bench \
+	docs clean
 
 # Install the package in editable mode with the tools for development, without torch.
 install: $(VENV)/test.stamp
@@ -49,6 +52,13 @@ test: $(VENV)/test.stamp
 test-runtime: $(VENV)/runtime.stamp
 	$(PYTEST) tests/runtime $(PYTEST_ARGS)
 
+# Run other projects' clients, unchanged, against the server.  They have an environment of their own:
+# tests/conftest.py needs the server's packages, and their deprecations are not ours.  A client may
+# wait for ever for a server that does not answer.
+test-clients: $(VENV)/serve.stamp $(CLIENTS)/stamp
+	SERVER_PYTHON=$(BIN)/python $(CLIENTS)/bin/python -m pytest --confcutdir=tests/clients \
+	  -W ignore::DeprecationWarning --timeout 60 tests/clients $(PYTEST_ARGS)
+
 # Measure the server with the embedded engine, and the encoders.  pydub needs ffmpeg.
 bench: $(VENV)/test.stamp
 	$(BIN)/python benchmarks/server.py
@@ -58,14 +68,14 @@ bench: $(VENV)/test.stamp
 docs: $(VENV)/test.stamp
 	$(BIN)/python docs/generate.py
 
-# Remove the environment, build results and caches.
+# Remove the environments, build results and caches.
 clean:
-	rm -rf $(VENV) dist build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(CLIENTS) dist build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-$(BIN)/python:
+$(VENV)/bin/python $(CLIENTS)/bin/python: %/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is required: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $*
 
 $(VENV)/serve.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing the server into $(VENV) ..."
@@ -99,3 +109,8 @@ $(VENV)/test.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable '.[test]'
 	$(PIP) --no-deps resemblyzer
 	@touch $@ $(VENV)/serve.stamp
+
+$(CLIENTS)/stamp: tests/clients/requirements.txt | $(CLIENTS)/bin/python
+	@echo "installing the clients into $(CLIENTS) ..."
+	$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@

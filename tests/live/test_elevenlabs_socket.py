@@ -85,9 +85,29 @@ def test_synchronous_alignment_counts_from_the_beginning(tone_server: Server) ->
         client.send(text=TEXT, context_id="a")
         client.send(context_id="a", close_context=True)
         messages = client.until(is_final)[:-1]
-    starts = [start for message in messages for start in message["alignment"]["charStartTimesMs"]]
+    told = [message["alignment"] for message in messages if message["alignment"]]
+    assert "".join(character for times in told for character in times["chars"]) == TEXT
+    assert all(character for times in told for character in times["chars"])
+    starts = [start for times in told for start in times["charStartTimesMs"]]
     assert starts == sorted(starts)
     assert starts[-1] == pytest.approx(len(audio(messages, "audio")) / 48, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("texts", "told"),
+    [
+        (["The first one.", "The second."], "The first one. The second."),
+        (["The first one. ", "The second. "], "The first one. The second. "),
+        (["The first one.", " The second."], "The first one. The second."),
+        (["这是第一句。", "这是第二句。"], "这是第一句。这是第二句。"),
+    ],
+)
+def test_sentences_are_told_apart(server: Server, texts: list[str], told: str) -> None:
+    with opened(server, f"{MULTI}?output_format=pcm_24000&auto_mode=true") as client:
+        for text in texts:
+            client.send(text=text, context_id="a")
+        client.send(context_id="a", close_context=True)
+        assert characters(client.until(is_final)) == told
 
 
 def test_two_contexts_are_spoken_side_by_side(tone_server: Server) -> None:
@@ -154,7 +174,7 @@ def test_phrases_are_said_at_once_in_auto_mode(tone_server: Server) -> None:
         client.send(text="And again.", context_id="a")
         client.send(context_id="a", close_context=True)
         messages += client.until(is_final)
-    assert characters(messages) == "Hello.And again."
+    assert characters(messages) == "Hello. And again."
 
 
 def test_a_number_in_pieces_is_not_cut_in_auto_mode(tone_server: Server) -> None:

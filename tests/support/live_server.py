@@ -31,7 +31,8 @@ SERVE = ("-m", "voxcpm_openai", "serve")
 class Server:
     """``gunicorn -c gunicorn.conf.py wsgi:app`` with the settings given as variables.
 
-    ``command``: other arguments of Python; ``environ``: further variables.
+    ``command``: other arguments of Python; ``environ``: further variables; ``python``: the
+    interpreter, of the environment with the server's packages.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Server:
         *,
         command: Sequence[str] = GUNICORN,
         environ: Mapping[str, str] | None = None,
+        python: str = sys.executable,
         **settings: str,
     ) -> None:
         self.port = free_port()
@@ -48,7 +50,7 @@ class Server:
         self.lines: list[str] = []
         self._news = threading.Condition()
         self.process = subprocess.Popen(
-            [sys.executable, *command],
+            [python, *command],
             cwd=ROOT,
             env={**clean, "VOXCPM_PORT": str(self.port), **variables, **(environ or {})},
             stderr=subprocess.PIPE,

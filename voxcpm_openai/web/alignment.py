@@ -67,12 +67,12 @@ def _alignment(speech: Speech, segments: Sequence[int], texts: Sequence[str]) ->
     last = len(speech.output.written) - 1
     return times(
         [
-            (text if index == last else f"{text}{_space(text)}", *speech.spans[index])
+            (text if index == last else f"{text}{space_after(text)}", *speech.spans[index])
             for index, text in zip(segments, texts, strict=True)
         ]
     )
 
 
-def _space(text: str) -> str:
-    """Return what is written between a segment and the next one: nothing after a wide letter."""
+def space_after(text: str) -> str:
+    """Return what is written between a text and the next one: nothing after a wide letter."""
     return "" if unicodedata.east_asian_width(text[-1:] or " ") in "WF" else " "

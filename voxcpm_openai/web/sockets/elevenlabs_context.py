@@ -16,6 +16,7 @@ from voxcpm_openai.session import (
     SessionFailed,
     SpeechSession,
 )
+from voxcpm_openai.web.alignment import space_after
 from voxcpm_openai.web.sockets.channel import Channel, pieces
 
 _PHRASE = re.compile(r"""[^\W\d_].*[.!?…,;:。！？，；：]["'”’»)\]]*\s*$""", re.DOTALL)
@@ -50,6 +51,7 @@ class Context:
         self._auto = auto
         self._absolute = absolute
         self._begun = False
+        self._told = 0, " "  # the passage of the last character that was told, and the character
         self._ended = False
         self._lock = threading.Lock()
 
@@ -101,19 +103,36 @@ class Context:
                 times = None
 
     def _times(self, event: AudioMade) -> dict[str, object] | None:
-        """Return the alignment of new audio.
+        """Return the alignment of new audio, or None if there is nothing to tell.
 
-        Clients add up durations: audio without characters has one that is empty.
+        Clients that add up durations need one of audio without characters: it has an empty one.
+        The others would count it as a character.
         """
         found = event.alignment
-        if not event.duration_ms and not found.characters:
+        told = list(zip(found.characters, found.starts_ms, found.durations_ms, strict=True))
+        if told and (space := self._space_before(event.passage, found.characters)):
+            told.insert(0, (space, 0, 0))
+        if not told and event.duration_ms and not self._absolute:
+            told = [("", 0, event.duration_ms)]
+        if not told:
             return None
         offset = event.start_ms if self._absolute else 0
         return {
-            "chars": list(found.characters) or [""],
-            "charStartTimesMs": [start + offset for start in found.starts_ms or [0]],
-            "charDurationsMs": list(found.durations_ms) or [event.duration_ms],
+            "chars": [character for character, _, _ in told],
+            "charStartTimesMs": [start + offset for _, start, _ in told],
+            "charDurationsMs": [duration for _, _, duration in told],
         }
+
+    def _space_before(self, passage: int, characters: str) -> str:
+        """Return what is missing between these characters and those before: a space, or nothing.
+
+        Clients cut words at spaces, and some send one sentence after another without any.
+        """
+        before, last = self._told
+        self._told = passage, characters[-1]
+        if passage == before or last.isspace() or characters[0].isspace():
+            return ""
+        return space_after(last)
 
     def _end(self, error: RequestError | None) -> None:
         with self._lock:
