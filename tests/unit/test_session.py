@@ -59,6 +59,16 @@ def test_each_sentence_is_a_passage_and_all_of_them_are_one_stream(sessions: Ses
     assert samples[PASSAGE + pause :][:PASSAGE].any()
 
 
+@pytest.mark.parametrize("rest", ["", " \n"], ids=["nothing", "blanks"])
+def test_a_text_that_was_flushed_ends_without_a_pause(sessions: Sessions, rest: str) -> None:
+    with sessions.open() as session:
+        session.append("One two three.")
+        session.flush()
+        session.append(rest)
+        session.finish()
+        assert len(audio(session)) == 2 * PASSAGE
+
+
 def test_a_file_has_one_header(sessions: Sessions) -> None:
     content = audio(sessions.said(TEXT, response_format="wav"))
     assert content.startswith(b"RIFF")

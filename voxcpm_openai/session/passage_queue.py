@@ -41,6 +41,12 @@ class PassageQueue:
         """Whether a passage waits."""
         return bool(self._ready)
 
+    @property
+    def ended(self) -> bool:
+        """Whether the text has ended, and nothing that waits has a sound."""
+        with self._changed:
+            return self._finished and all(one.silent or one.text.isspace() for one in self._ready)
+
     def append(self, text: str, timeout: float) -> None:
         """Add text; wait up to ``timeout`` seconds for room.
 

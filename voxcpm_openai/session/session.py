@@ -207,8 +207,10 @@ class SpeechSession(Iterator[SessionEvent]):
         pause = 0.0
         if said is not None and self._timeline.speaking:
             rate = said.written[-1].rate
-            # A pause that the text asks for is a part of the engine's audio.
-            pause = 0.0 if said.written[-1].pause else passage.pause
+            # A pause that the text asks for is a part of the engine's audio.  After the end of the
+            # text none is needed, although the passage may have been flushed before it.
+            without = said.written[-1].pause or self._queue.ended
+            pause = 0.0 if without else passage.pause
             data = self._chain.pause(pause, rate)
             pause /= self._chain.factor(rate)
             yield self._made(data, passage.number, progress.rest())
