@@ -125,8 +125,8 @@ class UpgradeRequired(RequestError):
 
     @property
     def headers(self) -> dict[str, str]:
-        """The protocol that is required (RFC 9110, 15.5.22)."""
-        return {"Upgrade": "websocket"}
+        """The protocol and the version that are required (RFC 9110, 15.5.22; RFC 6455, 4.4)."""
+        return {"Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
 
 
 class NotFound(RequestError):

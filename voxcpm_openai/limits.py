@@ -31,6 +31,8 @@ class StreamLimiter:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.gate = DeadlineGate((os.cpu_count() or 1) + 1)
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when a stream has begun or ended, in its thread; must not wait."""
         self._running = 0
         self._waiting = 0
         self._mean_seconds = 1.0
@@ -45,8 +47,7 @@ class StreamLimiter:
         """Return a permit.  Raises Overloaded with the seconds until one is likely to be free."""
         with self._changed:
             if self._running + self._waiting < self.limit:
-                self._running += 1
-                return StreamPermit(self)
+                return self._permit()
             raise self._refusal()
 
     def reenter(self, seconds: float, left: Callable[[], bool]) -> StreamPermit:
@@ -64,13 +65,17 @@ class StreamLimiter:
                 raise ClientLeft
             if self._running >= self.limit:
                 raise self._refusal()
-            self._running += 1
-            return StreamPermit(self)
+            return self._permit()
 
     def wake(self) -> None:
         """Let those who wait look again at whether their listener has left."""
         with self._changed:
             self._changed.notify_all()
+
+    def _permit(self) -> StreamPermit:
+        self._running += 1
+        self.on_change()
+        return StreamPermit(self)
 
     def _refusal(self) -> Overloaded:
         # With `limit` streams of a mean length, one ends every mean/limit seconds.
@@ -85,6 +90,7 @@ class StreamLimiter:
             self._running -= 1
             self._mean_seconds += SMOOTHING * (seconds - self._mean_seconds)
             self._changed.notify_all()
+            self.on_change()
 
 
 class SocketLimiter:

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 
+from tests.support.json_socket import JsonSocket, Message, audio, opened
 from tests.support.live_server import Server
 from tests.support.recogniser import Recogniser, plain, word_error_rate
-from tests.support.socket_client import Message, SocketClient, audio, opened
 
 SINGLE = "/v1/text-to-speech/alloy/stream-input"
 MULTI = "/v1/text-to-speech/alloy/multi-stream-input"
@@ -26,7 +26,7 @@ def words(text: str) -> list[str]:
     return [word + " " for word in text.split()]
 
 
-def begin(client: SocketClient, **context: str) -> None:
+def begin(client: JsonSocket, **context: str) -> None:
     client.send(text=" ", voice_settings={"stability": 0.5, "speed": 1.0}, **context)
 
 
@@ -189,7 +189,7 @@ def test_a_number_in_pieces_is_not_cut_in_auto_mode(tone_server: Server) -> None
 
 
 def test_the_speed_of_a_context_is_its_own(tone_server: Server) -> None:
-    def length(client: SocketClient, id_: str, speed: float) -> int:
+    def length(client: JsonSocket, id_: str, speed: float) -> int:
         client.send(text=" ", context_id=id_, voice_settings={"speed": speed})
         client.send(text=TEXT, context_id=id_)
         client.send(context_id=id_, close_context=True)

@@ -20,6 +20,8 @@ from tests.support import TONE_PLUGINS, nginx
 from tests.support.live_server import Server, free_port
 from tests.support.nginx import Nginx
 from tests.support.raw_client import connect, read_all, read_reply, request, speech
+from tests.support.socket_client import SocketClient, handshake
+from voxcpm_openai.web.sockets.channel import PING_SECONDS
 
 STREAMS = 2
 """The most streams of an instance."""
@@ -254,11 +256,57 @@ def test_the_lines_for_tls_work(instances: list[Server], tmp_path: Path) -> None
             assert reply.status == 200
 
 
-def test_a_websocket_is_refused_like_any_unknown_url(proxy: Nginx) -> None:
-    fields = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec_WebSocket_Version": "13"}
+def test_a_realtime_session_is_passed_on_as_it_is_spoken(
+    proxy: Nginx, pace: Path, instances: list[Server]
+) -> None:
+    pace.write_bytes(b"")
+    with SocketClient(proxy) as client:
+        client.until("session.created")
+        client.speak("paced")
+        for count in range(1, 6):
+            pace.write_bytes(b"." * count)
+            client.until("response.output_audio.delta")
+        pace.write_bytes(b"." * CHUNKS)
+        assert client.until("response.done")[-1]["response"]["status"] == "completed"
+        client.close()
+        assert client.closed == (1000, "")
+    until_open(instances, 0)
+
+
+def until_open(instances: list[Server], count: int) -> None:
+    until(lambda: sum(server.ready()["sockets"]["open"] for server in instances) == count)
+
+
+def test_the_speech_for_a_socket_that_leaves_stops(proxy: Nginx, instances: list[Server]) -> None:
+    with SocketClient(proxy) as client:
+        client.speak("hang-late")
+        client.until("response.output_audio.delta")
+        assert sum(running(instances)) == 1
+    until_running(instances, [0, 0])
+    until_open(instances, 0)
+
+
+def test_pages_of_the_proxy_may_open_sockets_and_others_may_not(proxy: Nginx) -> None:
+    host = f"127.0.0.1:{proxy.port}"
+    with SocketClient(proxy, Host=host, Origin=f"http://{host}") as client:
+        client.until("session.created")
     with connect(proxy) as stream:
-        stream.sendall(request("GET", "/v1/realtime", Sec_WebSocket_Key="eA==", **fields))
-        assert read_reply(stream)[0] == 404
+        stream.sendall(handshake(Host=host, Origin="http://127.0.0.1:1"))
+        assert read_reply(stream)[0] == 403
+
+
+def test_a_handshake_that_fails_gets_the_error_of_an_instance(proxy: Nginx) -> None:
+    with connect(proxy) as stream:
+        stream.sendall(handshake(Sec_WebSocket_Version="12"))
+        status, body = read_reply(stream)
+    assert status == 426
+    assert "version must be 13" in json.loads(body)["error"]["message"]
+
+
+def test_pings_come_before_nginx_takes_a_silent_socket_for_dead() -> None:
+    timeouts = re.findall(r"proxy_read_timeout (\d+)s;", nginx.SHIPPED.read_text())
+    assert len(timeouts) == 1
+    assert min(60, int(timeouts[0])) > 2 * PING_SECONDS, "nginx's own is 60 s"
 
 
 def test_a_client_of_http_1_0_is_served(proxy: Nginx) -> None:

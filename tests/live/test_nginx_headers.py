@@ -64,6 +64,7 @@ def echo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
             {"x-forwarded-for": "127.0.0.1", "x-forwarded-proto": "http"},
         ),
         ({"Host": "speech.example"}, {"host": "speech.example"}),
+        ({"Host": "speech.example:8443"}, {"host": "speech.example:8443"}),
         ({"Authorization": "Bearer key"}, {"authorization": "Bearer key"}),
     ],
 )

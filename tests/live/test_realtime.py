@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from tests.support import TONE_PLUGINS
+from tests.support.json_socket import JsonSocket, Message, audio, opened
 from tests.support.live_server import Server
 from tests.support.recogniser import SENTENCES, Recogniser, plain, word_error_rate
-from tests.support.socket_client import Message, SocketClient, audio, opened
 
 PATH = "/v1/realtime?model=gpt-realtime-2.1-mini"
 TEXT = "Good morning. It is 8:30 now."
 
 
 @pytest.fixture
-def client(tone_server: Server) -> Iterator[SocketClient]:
+def client(tone_server: Server) -> Iterator[JsonSocket]:
     with opened(tone_server, PATH) as client:
         assert client.receive()["type"] == "session.created"
         yield client
@@ -29,7 +29,7 @@ def item(text: str, role: str = "user") -> dict[str, Any]:
     return {"type": "message", "role": role, "content": [{"type": kind, "text": text}]}
 
 
-def read_aloud(client: SocketClient, text: str, **fields: object) -> None:
+def read_aloud(client: JsonSocket, text: str, **fields: object) -> None:
     response = {"conversation": "none", "input": [item(text)], **fields}
     client.send(type="response.create", response=response)
 
@@ -66,7 +66,7 @@ def test_what_is_heard_is_what_was_sent(server: Server) -> None:
     assert plain(text) == plain(messages[-1]["response"]["output"][0]["content"][0]["transcript"])
 
 
-def test_the_events_of_a_response_come_in_openais_order(client: SocketClient) -> None:
+def test_the_events_of_a_response_come_in_openais_order(client: JsonSocket) -> None:
     read_aloud(client, TEXT, metadata={"topic": "time"})
     messages = client.until(is_done)
     assert kinds(messages) == [
@@ -99,7 +99,7 @@ def test_the_events_of_a_response_come_in_openais_order(client: SocketClient) ->
     [("audio/pcm", 48_000), ("audio/pcmu", 8_000), ("audio/pcma", 8_000)],
 )
 def test_each_format_of_the_session_is_sent(
-    client: SocketClient, type_: str, bytes_a_second: int
+    client: JsonSocket, type_: str, bytes_a_second: int
 ) -> None:
     format_ = {"type": type_, "rate": 24_000} if type_ == "audio/pcm" else {"type": type_}
     output = {"format": format_, "voice": {"id": "sine"}, "speed": 1.25}
@@ -114,7 +114,7 @@ def test_each_format_of_the_session_is_sent(
     assert len(data) / bytes_a_second == pytest.approx(0.48 / 1.25, abs=0.06)
 
 
-def test_a_response_may_differ_from_its_session(client: SocketClient) -> None:
+def test_a_response_may_differ_from_its_session(client: JsonSocket) -> None:
     read_aloud(client, TEXT, audio={"output": {"voice": "sine", "format": {"type": "audio/pcma"}}})
     output = client.until(is_done)[-1]["response"]["audio"]["output"]
     assert output == {"voice": "sine", "format": {"type": "audio/pcma"}}
@@ -122,7 +122,7 @@ def test_a_response_may_differ_from_its_session(client: SocketClient) -> None:
     assert client.until(is_done)[-1]["response"]["audio"]["output"]["voice"] == "alloy"
 
 
-def test_parallel_responses_are_told_apart_and_cancelled_alone(client: SocketClient) -> None:
+def test_parallel_responses_are_told_apart_and_cancelled_alone(client: JsonSocket) -> None:
     read_aloud(client, "hang-late")
     first = client.until(lambda message: message["type"].endswith("audio.delta"))[0]["response"]
     read_aloud(client, TEXT)
@@ -137,7 +137,7 @@ def test_parallel_responses_are_told_apart_and_cancelled_alone(client: SocketCli
 
 
 def test_cancel_without_an_id_ends_all_and_is_an_error_when_there_is_none(
-    client: SocketClient, tone_server: Server
+    client: JsonSocket, tone_server: Server
 ) -> None:
     for _ in range(2):
         read_aloud(client, "hang-late")
@@ -151,7 +151,7 @@ def test_cancel_without_an_id_ends_all_and_is_an_error_when_there_is_none(
     assert tone_server.ready()["streams"]["running"] == 0
 
 
-def test_a_failure_is_the_status_of_its_response(client: SocketClient) -> None:
+def test_a_failure_is_the_status_of_its_response(client: JsonSocket) -> None:
     read_aloud(client, "fail-late")
     response = client.until(is_done)[-1]["response"]
     assert response["status"] == "failed"
@@ -160,7 +160,7 @@ def test_a_failure_is_the_status_of_its_response(client: SocketClient) -> None:
     assert client.until(is_done)[-1]["response"]["status"] == "completed"
 
 
-def test_items_of_the_conversation_are_read_once(client: SocketClient) -> None:
+def test_items_of_the_conversation_are_read_once(client: JsonSocket) -> None:
     for text in ("One. ", "Two. "):
         client.send(type="conversation.item.create", item=item(text))
         added, done = client.receive(), client.receive()
@@ -177,7 +177,7 @@ def test_items_of_the_conversation_are_read_once(client: SocketClient) -> None:
     assert client.receive()["error"]["param"] == "response.input"
 
 
-def test_truncation_tells_what_was_heard_and_what_was_not(client: SocketClient) -> None:
+def test_truncation_tells_what_was_heard_and_what_was_not(client: JsonSocket) -> None:
     read_aloud(client, "One two three. Four five six. Then hang-late")
     seen: list[Message] = []
     while not transcript(seen).endswith("six. "):
@@ -215,7 +215,7 @@ def test_truncation_tells_what_was_heard_and_what_was_not(client: SocketClient) 
     ],
 )
 def test_a_wrong_event_is_an_error_and_the_session_goes_on(
-    client: SocketClient, event: dict[str, object], param: str | None
+    client: JsonSocket, event: dict[str, object], param: str | None
 ) -> None:
     client.send(**event)
     error = client.receive()
@@ -227,14 +227,14 @@ def test_a_wrong_event_is_an_error_and_the_session_goes_on(
     assert client.until(is_done)[-1]["type"] == "response.done"
 
 
-def test_a_text_beyond_the_limit_is_refused(client: SocketClient) -> None:
+def test_a_text_beyond_the_limit_is_refused(client: JsonSocket) -> None:
     read_aloud(client, "word " * 1000)
     error = client.receive()["error"]
     assert error["param"] == "input"
     assert "4096" in error["message"]
 
 
-def test_a_busy_server_fails_the_response(client: SocketClient) -> None:
+def test_a_busy_server_fails_the_response(client: JsonSocket) -> None:
     for _ in range(4):
         read_aloud(client, "hang-late")
         client.until(lambda message: message["type"].endswith("audio.delta"))

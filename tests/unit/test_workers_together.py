@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from voxcpm_openai.errors import StartError
+from voxcpm_openai.errors import Overloaded, StartError
+from voxcpm_openai.limits import StreamLimiter
 from voxcpm_openai.server import handles
 from voxcpm_openai.server.board import Board, BoardRow
 from voxcpm_openai.server.connection import State
@@ -68,7 +69,7 @@ def test_connections_go_to_a_worker_that_is_ready_and_has_room(
     engine: str, load: int, other: tuple[str, int] | None, accepts: bool
 ) -> None:
     staff = Staff(engine)
-    staff.worker.loaded = [object()] * load
+    staff.worker.loaded = [connection(state=State.RECEIVING)] * load
     if other:
         staff.other(*other)
     staff.duty.publish()
@@ -129,12 +130,28 @@ def test_a_worker_that_leaves_asks_its_sockets_to_end() -> None:
     assert asked == ["leave"]
 
 
-def test_what_sessions_say_counts_as_load() -> None:
+@pytest.mark.parametrize(
+    ("states", "running", "load"),
+    [
+        ([], LIMIT, LIMIT),
+        ([State.RECEIVING], LIMIT - 1, LIMIT),  # a session, and who has just connected
+        ([State.RUNNING], 1, 1),
+        ([State.RUNNING, State.RUNNING], 1, 2),
+        ([State.RUNNING, State.RECEIVING], 2, 3),
+    ],
+)
+def test_what_sessions_say_counts_as_load_beside_the_requests(
+    states: list[State], running: int, load: int
+) -> None:
     staff = Staff()
     staff.other("ready")
-    staff.limits.running = LIMIT
+    staff.worker.loaded = [connection(state=state) for state in states]
+    staff.limits.running = running
     staff.duty.publish()
-    assert not staff.duty.accepts()
+    assert staff.board.workers()[0].load == load
+    assert staff.duty.accepts() is (load < LIMIT)
+    staff.worker.loaded, staff.limits.running = [], 0
+    assert staff.duty.accepts(), "what has changed since counts, too"
 
 
 def test_a_worker_that_lost_its_master_leaves() -> None:
@@ -220,3 +237,13 @@ def test_too_few_handles_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 256))
     with pytest.raises(StartError, match="ulimit -n"):
         handles.connections(Settings())
+
+
+def test_the_beginning_and_the_end_of_each_stream_are_told() -> None:
+    limits, told = StreamLimiter(1), []
+    limits.on_change = lambda: told.append(limits.running)
+    with limits.enter(), pytest.raises(Overloaded):
+        limits.enter()
+    with limits.reenter(0.0, lambda: False):
+        pass
+    assert told == [1, 0, 1, 0]

@@ -11,13 +11,16 @@ import threading
 import time
 from collections.abc import Callable
 
-from voxcpm_openai.server.outbox import Outbox
+from voxcpm_openai.server.outbox import STEP, Outbox
 from voxcpm_openai.server.receiver import Receiver
 from voxcpm_openai.server.spool_space import SpoolSpace
 from voxcpm_openai.web.sockets.channel import ByteStream
 
 READ = 64 * 1024
 """Bytes that are read at once."""
+
+LITTLE = 32 * 1024
+"""Bytes that the system keeps, beyond those on their way, of an upgraded connection."""
 
 WOULD_BLOCK = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 """What a socket that does not block raises when it has to wait."""
@@ -88,13 +91,19 @@ class ClientSocket:
         When it returns, the connection is closed.
         """
         self.handler = handler
+        # What waits in the system's buffers, megabytes, would come before an answer to a ping.
+        with contextlib.suppress(OSError):
+            self.raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, LITTLE)
 
     def recv(self, size: int) -> bytes:
         """Return the next bytes of the request; none after its end."""
         return self._request.read(size) if self._request else b""
 
-    def sendall(self, data: bytes) -> None:
-        """Send, or keep what the client does not take.  Raises BrokenPipeError if it has left."""
+    def sendall(self, data: bytes, *, urgent: bool = False) -> None:
+        """Send, or keep what the client does not take.  Raises BrokenPipeError if it has left.
+
+        ``urgent``: before the data of earlier calls of which nothing was sent.
+        """
         with self._lock:
             self._check()
             self.begun = True
@@ -109,7 +118,7 @@ class ClientSocket:
                 return
             if not self._outbox:
                 self._progress = time.monotonic()
-            self._outbox.put(bytes(view))
+            self._outbox.put(bytes(view), urgent=urgent)
         self._on_unsent()
 
     def reset_on_close(self, on: bool) -> None:
@@ -187,8 +196,9 @@ class ClientSocket:
             self._progress = time.monotonic()
 
     def _send(self, data: memoryview) -> int:
+        # TLS wants what it could not send once more, from its start and no shorter.
         try:
-            return self.raw.send(data)
+            return self.raw.send(data[:STEP])
         except WOULD_BLOCK:
             return 0
         except OSError:

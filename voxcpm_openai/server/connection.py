@@ -120,11 +120,13 @@ class Connection:
         return True
 
     def pass_on(self, stream: Upgraded) -> bool:
-        """Hand over what the client has sent, as far as there is room.
+        """Hand over some of what the client has sent, as far as there is room.
 
         Return False if it has left.  Raises OSError for a broken connection.
         """
-        while stream.reads:
+        for _ in range(TURNS):
+            if not stream.reads:
+                break
             data = self.sock.receive()
             if data is None:
                 break
@@ -151,10 +153,14 @@ class Connection:
 
     @property
     def busy(self) -> bool:
-        """Whether a request is coming, a thread works for it, or its response is not sent."""
-        return self.state in {State.RUNNING, State.UPGRADED, State.FLUSHING} or (
-            self.state is State.RECEIVING and self.request.started
-        )
+        """Whether a request is coming, a thread works for it, or its response is not sent.
+
+        Also while the client of an upgraded connection answers its end: it may have sent something
+        just now, and what it has not read would be lost if the connection were closed.
+        """
+        if self.state is State.LINGERING:
+            return self.upgraded is not None
+        return self.state is not State.RECEIVING or self.request.started
 
     @property
     def reads(self) -> bool:

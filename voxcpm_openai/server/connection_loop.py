@@ -69,6 +69,9 @@ class ConnectionLoop:
 
     def upgrade(self, conn: Connection, stream: Upgraded) -> None:
         """Hand over what a client sends from now on; must be followed by ``finish``."""
+        if conn not in self.connections:  # the worker has closed everything
+            stream.end()
+            return
         stream.feed(conn.request.extra)
         conn.request.close()
         conn.upgraded = stream

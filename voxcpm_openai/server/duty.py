@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from voxcpm_openai.context import AppContext
 from voxcpm_openai.server.board import BoardRow
-from voxcpm_openai.server.connection import Connection
+from voxcpm_openai.server.connection import Connection, State
 
 LAST_REQUESTS = 2.0
 """Seconds in which a leaving worker still answers on connections that it has kept alive."""
@@ -47,7 +47,6 @@ class Duty:
         self._engine = context.engine
         self._limits = context.limits
         self._row = row
-        self._load = 0
         self._published = 0.0
         self._leaving: float | None = None  # since when
 
@@ -57,10 +56,8 @@ class Duty:
         if self._worker.cfg.workers == 1 and now < self._published + NEWS:
             return
         self._published = now
-        # Sessions on upgraded connections have permits, too, while they have something to say.
-        self._load = max(len(self._worker.loaded), self._limits.running)
         state = self._engine.state if self._leaving is None else "draining"
-        self._row.write(state, self._load, self._limits.limit)
+        self._row.write(state, self._load(), self._limits.limit)
 
     def accepts(self) -> bool:
         """Return whether new connections are for this worker."""
@@ -70,10 +67,19 @@ class Duty:
         others = self._row.others()
         if self._engine.state != "ready":
             return not any(other.state == "ready" for other in others)
-        if self._load >= self._limits.limit and any(other.has_room for other in others):
+        if self._load() >= self._limits.limit and any(other.has_room for other in others):
             self._worker.close_idle()
             return False
         return True
+
+    def _load(self) -> int:
+        """Return how many requests run, or may soon run, and how many sessions on sockets.
+
+        Sessions have permits while they have something to say, as the requests for speech have.
+        """
+        loaded = self._worker.loaded
+        requests = sum(conn.state is State.RUNNING for conn in loaded)
+        return len(loaded) + max(0, self._limits.running - requests)
 
     def keep_alive(self) -> float:
         """Return the seconds that a connection may wait for its next request."""

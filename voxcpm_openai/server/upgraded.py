@@ -9,6 +9,8 @@ from voxcpm_openai.server.client_socket import ClientSocket
 
 ROOM = 256 * 1024
 """Bytes that wait for the thread; the event loop reads no more until there is room."""
+MOST_UNSENT = 64 * 1024 * 1024
+"""Bytes that wait for the client, 15 minutes of audio; nothing is read until it takes some."""
 
 
 class Upgraded:
@@ -24,6 +26,7 @@ class Upgraded:
         self._received = bytearray()
         self._ended = False
         self._leaving = False
+        self._woken = False
         self._changed = threading.Condition()
 
     # For the thread
@@ -31,13 +34,11 @@ class Upgraded:
     def read(self, timeout: float) -> bytes | None:
         """Wait for bytes: empty once the client has left; None after ``timeout`` seconds.
 
-        Also None, at once, when the server begins to leave.
+        Also None, once, after ``wake``, and when the server begins to leave.
         """
         with self._changed:
-            before = self._leaving
-            self._changed.wait_for(
-                lambda: self._received or self._ended or self._leaving != before, timeout
-            )
+            self._changed.wait_for(lambda: self._received or self._ended or self._woken, timeout)
+            self._woken = False
             if not self._received:
                 return b"" if self._ended else None
             was_full = len(self._received) >= ROOM
@@ -46,9 +47,23 @@ class Upgraded:
             self._on_room()
         return data
 
-    def write(self, data: bytes) -> None:
-        """Send, without waiting for the client.  Raises OSError if it has left.  Any thread may."""
-        self._client.sendall(data)
+    def write(self, data: bytes, *, urgent: bool = False) -> None:
+        """Send, without waiting for the client.  Raises OSError if it has left.  Any thread may.
+
+        ``urgent``: before the data of earlier calls of which nothing was sent.
+        """
+        self._client.sendall(data, urgent=urgent)
+
+    def wake(self) -> None:
+        """Let ``read`` return, also the next one if none waits.  Any thread may."""
+        with self._changed:
+            self._woken = True
+            self._changed.notify()
+
+    @property
+    def unsent(self) -> int:
+        """The number of bytes that the client has not taken."""
+        return self._client.unsent
 
     @property
     def leaving(self) -> bool:
@@ -59,8 +74,8 @@ class Upgraded:
 
     @property
     def reads(self) -> bool:
-        """Whether there is room for bytes."""
-        return not self._ended and len(self._received) < ROOM
+        """Whether there is room for bytes, and for answers to them."""
+        return not self._ended and len(self._received) < ROOM and self._client.unsent < MOST_UNSENT
 
     def feed(self, data: bytes) -> None:
         """Take bytes from the client."""
@@ -77,5 +92,6 @@ class Upgraded:
     def leave(self) -> None:
         """Ask the thread to end the connection as soon as it has nothing to do."""
         with self._changed:
+            self._woken = self._woken or not self._leaving
             self._leaving = True
             self._changed.notify()

@@ -74,6 +74,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         self._loop = ConnectionLoop(
             self.poller, context.settings, limits, self.enqueue_req, self._duty.keep_alive
         )
+        # The others must know at once: the audio of sockets passes this loop by.
+        context.limits.on_change = partial(self.method_queue.defer, lambda: None)
         self._no_accept_until = 0.0
         self.poller.register(
             self.method_queue.fileno(), selectors.EVENT_READ, self.method_queue.run_callbacks
@@ -123,7 +125,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     def enqueue_req(self, conn: Connection) -> None:
         """Hand a whole request to a thread; probes have one of their own."""
         pool = self._probes if conn.request.head.startswith(PROBES) else self.tpool
-        done = pool.submit(self.handle, conn)
+        done = pool.submit(self._serve, conn)
         done.add_done_callback(lambda _: self.method_queue.defer(self.finish_request, conn, done))
 
     def handle_request(self, req: Any, conn: Connection) -> bool:
@@ -152,14 +154,23 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     def finish_request(self, conn: Connection, done: Future[object]) -> None:
         """Go on with a connection whose thread is done; called in the event loop."""
         failed = done.cancelled() or done.exception() is not None
-        if not failed and conn.sock.handler is not None:
-            self._upgrade(conn, conn.sock.handler)
-        else:
+        if failed or conn.upgraded is None:
             self._loop.finish(conn, keep=not failed and bool(done.result()))
+
+    def _serve(self, conn: Connection) -> object:
+        """Handle a request, and let a handler have the connection, in a thread of the pool.
+
+        To start a thread takes long when many run, and may fail: not in the event loop.
+        """
+        keep = self.handle(conn)
+        if conn.sock.handler is not None:
+            self._upgrade(conn, conn.sock.handler)
+        return keep
 
     def _upgrade(self, conn: Connection, handler: Callable[[ByteStream], None]) -> None:
         """Let a handler have a connection, in a thread of its own."""
         stream = Upgraded(conn.sock, lambda: self.method_queue.defer(self._loop.on_event, conn))
+        end = partial(self.method_queue.defer, partial(self._loop.finish, conn, keep=False))
 
         def run() -> None:
             try:
@@ -167,10 +178,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             except Exception:
                 logger.exception("a connection failed after its upgrade")
             finally:
-                self.method_queue.defer(partial(self._loop.finish, conn, keep=False))
+                end()
 
-        self._loop.upgrade(conn, stream)
-        Thread(target=run, name="websocket", daemon=True).start()
+        self.method_queue.defer(self._loop.upgrade, conn, stream)
+        try:
+            Thread(target=run, name="websocket", daemon=True).start()
+        except RuntimeError as error:
+            logger.error("a connection is closed after its upgrade: %s", error)  # noqa: TRY400
+            end()
 
     def close_idle(self) -> None:
         """Close the connections that wait for a request: clients find another worker."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from voxcpm_openai.context import AppContext
-from voxcpm_openai.errors import ClientLeft, InvalidRequest, RequestError, Unavailable
+from voxcpm_openai.errors import ClientLeft, InvalidRequest, Overloaded, RequestError, Unavailable
 from voxcpm_openai.principal import Principal
 from voxcpm_openai.session import SpeechSession
 from voxcpm_openai.speech_request import SpeechRequest
@@ -98,14 +98,23 @@ class Conversation(ABC):
         )
 
     def say(self, session: SpeechSession, handle: EventHandler) -> None:
-        """Say a session in a thread of its own, in which ``handle`` gets its events."""
+        """Say a session in a thread of its own, in which ``handle`` gets its events.
+
+        Raises Overloaded if the system has no more threads.
+        """
         speaker = Speaker(session, handle, self.channel, self.speakers.discard)
         self.speakers.add(speaker)
-        speaker.start()
+        try:
+            speaker.start()
+        except RuntimeError as error:
+            self.speakers.discard(speaker)
+            session.close()
+            raise Overloaded("The server has no thread for this text at present.") from error
 
     def _admit(self, refusal: RequestError | None) -> None:
         if refusal is not None:
             raise refusal
+        self.opening.context.engine.get()  # one that is not ready says so at once
         self.start()
 
     def _answer(self, message: str | bytes) -> None:

@@ -31,6 +31,9 @@ from voxcpm_openai.web.sockets.speaker import FAILED
 
 logger = logging.getLogger(__name__)
 
+VERSION = "13"
+"""Of the WebSocket protocol: the only one."""
+
 
 def upgrade(
     converse: Callable[[Opening, Channel], Conversation], subprotocol: str | None = None
@@ -87,11 +90,19 @@ def _check_origin(allowed: Sequence[str]) -> None:
     origin = request.headers.get("Origin")
     if origin is None or "*" in allowed or origin.casefold() in map(str.casefold, allowed):
         return
-    if urlsplit(origin).netloc.casefold() != request.host.casefold():
+    if _host_of(origin) != request.host.casefold():
         raise ForbiddenOrigin(
             f"Web pages of the origin '{origin[:200]}' may not open WebSockets here. "
             "(The operator allows origins: VOXCPM_CORS_ORIGINS.)"
         )
+
+
+def _host_of(origin: str) -> str | None:
+    """Return the host and port of an origin, or None if it has none."""
+    try:
+        return urlsplit(origin).netloc.casefold() or None
+    except ValueError:
+        return None
 
 
 def _chosen(
@@ -107,8 +118,11 @@ def _accepted(subprotocol: str | None) -> Response:
     """Return the response to a handshake.  Raises UpgradeRequired, InvalidRequest."""
     handshake = ServerProtocol(select_subprotocol=_chosen(subprotocol))
     answer = handshake.accept(Request(request.full_path, Headers(request.headers.items())))
-    if answer.status_code == 426 or request.environ["SERVER_PROTOCOL"] != "HTTP/1.1":
+    newer = request.environ["SERVER_PROTOCOL"] == "HTTP/1.1"
+    if answer.status_code == 426 or request.method != "GET" or not newer:
         raise UpgradeRequired(f"{request.path} is a WebSocket: use a URL with ws:// or wss://.")
+    if request.headers.get("Sec-WebSocket-Version", VERSION) != VERSION:
+        raise UpgradeRequired(f"The WebSocket cannot be opened: its version must be {VERSION}.")
     if answer.status_code != 101:
         raise InvalidRequest(f"The WebSocket cannot be opened: {handshake.handshake_exc}.")
     response = Response(status=101)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 from voxcpm_openai.errors import InvalidRequest
 
 MAX_ITEMS = 256
-"""Items that are kept; the oldest ones are forgotten."""
+MAX_CHARACTERS = 2 * 1024 * 1024
+"""Items that are kept, and characters of their JSON; the oldest ones are forgotten."""
 TEXTS = {"input_text": "text", "output_text": "text", "text": "text"}
 TEXTS |= {"output_audio": "transcript", "input_audio": "transcript"}
 """The kinds of content that have a text, and where."""
@@ -20,16 +22,22 @@ class Items:
 
     def __init__(self) -> None:
         self._items: dict[str, dict[str, Any]] = {}
+        self._sizes: dict[str, int] = {}  # characters of JSON
         self._unread: list[str] = []
 
     def add(self, item: dict[str, Any], *, unread: bool = False) -> dict[str, Any]:
         """Keep an item; return it as clients are told of it.  Raises InvalidRequest."""
         known = checked(item)
-        self._items[known["id"]] = known
-        if unread:
-            self._unread.append(known["id"])
-        if len(self._items) > MAX_ITEMS:
-            self.delete(next(iter(self._items)))
+        id_ = known["id"]
+        self._items[id_] = known
+        self._sizes[id_] = len(json.dumps(known, ensure_ascii=False))
+        if unread and id_ not in self._unread:
+            self._unread.append(id_)
+        while len(self._items) > MAX_ITEMS or sum(self._sizes.values()) > MAX_CHARACTERS:
+            oldest = next(iter(self._items))
+            if oldest == id_:
+                break
+            self.delete(oldest)
         return known
 
     def last(self) -> str | None:
@@ -46,7 +54,7 @@ class Items:
     def delete(self, id_: object) -> None:
         """Forget an item.  Raises InvalidRequest."""
         known = self.get(id_)["id"]
-        del self._items[known]
+        del self._items[known], self._sizes[known]
         self._unread = [one for one in self._unread if one != known]
 
     def text_of(self, items: Sequence[dict[str, Any]] | None) -> str:
