@@ -50,7 +50,7 @@ def routes() -> str:
         summary = (inspect.getdoc(app.view_functions[rule.endpoint]) or "").splitlines()[0]
         path = re.sub(r"<(?:path:)?(\w+?)_?>", r"{\1}", rule.rule)
         found.append(f"| `{methods} {path}` | {summary} |")
-    return "\n".join(["| route | what it does |", "|---|---|", *sorted(found)])
+    return "\n".join(["| route | what it does |", "|---|---|", *sorted(set(found))])
 
 
 PARTS: dict[str, Callable[[], str]] = {"settings": settings_table, "hooks": hooks, "routes": routes}

@@ -26,14 +26,14 @@ DEFAULT_CONTEXT = "default"
 @blueprint.get(f"{URL}/stream-input")
 @blueprint.get(f"{URL}/stream-input", websocket=True)
 def stream_input(voice_id: str) -> Response:  # noqa: ARG001  # a variable of the URL
-    """Open a socket for one text."""
+    """Open a WebSocket for one text, in ElevenLabs' API."""
     return upgrade(SingleConversation)
 
 
 @blueprint.get(f"{URL}/multi-stream-input")
 @blueprint.get(f"{URL}/multi-stream-input", websocket=True)
 def multi_stream_input(voice_id: str) -> Response:  # noqa: ARG001
-    """Open a socket for several texts at once."""
+    """Open a WebSocket for several texts at once, in ElevenLabs' API."""
     return upgrade(MultiConversation)
 
 

@@ -37,7 +37,7 @@ PCM = {"type": "audio/pcm", "rate": 24_000}
 @blueprint.get("/v1/realtime")
 @blueprint.get("/v1/realtime", websocket=True)
 def converse() -> Response:
-    """Open a Realtime session."""
+    """Open a WebSocket: OpenAI's Realtime API."""
     return upgrade(RealtimeConversation, SUBPROTOCOL)
 
 
