@@ -69,6 +69,19 @@ def test_a_text_that_was_flushed_ends_without_a_pause(sessions: Sessions, rest: 
         assert len(audio(session)) == 2 * PASSAGE
 
 
+def test_the_silence_that_a_request_asks_for_is_around_the_whole_text(sessions: Sessions) -> None:
+    events = sessions.said(TEXT, lead_ms=200, tail_ms=500)
+    samples = np.frombuffer(audio(events), "<i2")
+    lead, tail = round(0.2 * RATE), round(0.5 * RATE)
+    assert len(samples) == lead + 3 * PASSAGE + 2 * round(0.35 * RATE) + tail
+    assert not samples[:lead].any()
+    assert samples[lead : lead + 100].any()
+    assert not samples[-tail:].any()
+    first = next(event for event in events if isinstance(event, AudioMade))
+    assert first.alignment.starts_ms[0] == 200
+    assert next(event for event in events if isinstance(event, PassageEnded)).start_ms == 200
+
+
 def test_a_file_has_one_header(sessions: Sessions) -> None:
     content = audio(sessions.said(TEXT, response_format="wav"))
     assert content.startswith(b"RIFF")

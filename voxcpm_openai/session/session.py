@@ -68,6 +68,7 @@ class SpeechSession(Iterator[SessionEvent]):
         self._timeline = Timeline(self._utterance.speed * self.output.tempo)
         self._rate = can.sample_rate
         self._told = 0.0  # seconds of audio in events
+        self._lead = self.output.lead  # seconds of silence before the first word, until it is said
         self._refusal: InvalidRequest | None = None  # of the last passage that could not be said
         self._tokens = [0, 0]
         self._stream: CheckedStream | None = None
@@ -173,7 +174,7 @@ class SpeechSession(Iterator[SessionEvent]):
             while (passage := self._next()) is not None:
                 yield from self._say(passage)
                 last = passage.number
-            data = self._chain.finish()
+            data = self._chain.finish(self.output.tail)
             self._leave()
             if self._refusal is not None and not self.seconds:
                 raise self._refusal
@@ -239,7 +240,7 @@ class SpeechSession(Iterator[SessionEvent]):
             languages=said.languages,
         )
         rates = tuple(segment.rate for segment in said.written)
-        lead = said.lead
+        lead = said.lead + self._lead
         self._enter()
         try:
             stream = self._opened(utterance)
@@ -248,11 +249,11 @@ class SpeechSession(Iterator[SessionEvent]):
                 data = self._chain.feed(chunk.samples, rate, lead)
                 if lead:
                     self._timeline.wait(lead)
-                    lead = 0.0
                 seconds = len(chunk.samples) / self._rate / self._chain.factor(rate)
                 made = self._timeline.add(seconds)
                 if data:
-                    yield self._made(data, passage.number, progress.take(made))
+                    yield self._made(data, passage.number, progress.take(made), lead)
+                lead = self._lead = 0.0
             usage = stream.usage
             self._tokens[0] += usage.input_tokens
             self._tokens[1] += usage.output_tokens
@@ -265,11 +266,12 @@ class SpeechSession(Iterator[SessionEvent]):
         finally:
             self._close_stream()
 
-    def _made(self, data: bytes, passage: int, characters: str) -> AudioMade:
-        """Return the event of new audio."""
+    def _made(self, data: bytes, passage: int, characters: str, lead: float = 0.0) -> AudioMade:
+        """Return the event of new audio, which begins with ``lead`` seconds of silence."""
         start, self._told = self._told, self.seconds
         start_ms, end_ms = round(1000 * start), round(1000 * self._told)
-        alignment = align(characters, self._told - start) if characters else Alignment()
+        spoken = max(0.0, self._told - start - lead)
+        alignment = align(characters, spoken, lead) if characters else Alignment()
         return AudioMade(data, passage, start_ms, end_ms - start_ms, alignment)
 
     def _opened(self, utterance: Utterance) -> CheckedStream:
