@@ -17,10 +17,8 @@ if TYPE_CHECKING:
 NAME = "voxcpm"
 PACKAGES = ("torch", "safetensors", "tokenizers", "huggingface_hub")
 
-SLOTS = {"cpu": 8, "cuda": 64}
-"""Slots; a GPU gets more for a larger `max_streams`, and fewer if its memory is short."""
-LENGTH = 1024
-"""Positions of a slot: enough for a voice's clip, the longest segment and its speech."""
+CPU_SLOTS = 8
+"""Slots on a CPU; those of a GPU depend on its memory."""
 CAPTURE_SECONDS = 30.0
 """How long CUDA graphs are captured at the start; others are captured at first use."""
 MAX_WAITING = 512
@@ -90,6 +88,7 @@ def start(settings: Settings) -> Engine:
 def _started(settings: Settings) -> Engine:
     import torch
 
+    from voxcpm_openai.runtime.device import memory
     from voxcpm_openai.runtime.device.loader import load_model
     from voxcpm_openai.runtime.device.runner import ModelRunner
     from voxcpm_openai.runtime.device.voice_cache import VoiceCache
@@ -108,7 +107,7 @@ def _started(settings: Settings) -> Engine:
     torch.set_num_threads(settings.threads or os.cpu_count() or 1)
     folder = hub.find(own.model)
     model = load_model(folder, device, dtype, own.kernels)
-    length = min(LENGTH, model.config.max_length)
+    length = memory.slot_length(model.config)
     slots, capture = _batch(model, length, settings.max_streams, own.cuda_graphs)
     runner = ModelRunner(
         model,
@@ -143,10 +142,9 @@ def _batch(
     from voxcpm_openai.runtime.device import memory
     from voxcpm_openai.runtime.device.cuda_graphs import CudaCapture, enforce_eager
 
-    slots = SLOTS[model.device.type]
     if model.device.type != "cuda":
-        return slots, None
-    slots = memory.slots_that_fit(model, length, max(slots, max_streams))
+        return CPU_SLOTS, None
+    slots = memory.slots_that_fit(model, length, max(memory.GPU_SLOTS, max_streams))
     return slots, CudaCapture(model.device) if cuda_graphs else enforce_eager
 
 

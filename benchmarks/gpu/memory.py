@@ -14,7 +14,7 @@ from benchmarks.gpu.engine import fixed_runner
 from benchmarks.lib.models import running, stepper, utterance, warm_up
 from benchmarks.lib.report import Row
 from voxcpm_openai import RequestError
-from voxcpm_openai.runtime.device.memory import slot_bytes
+from voxcpm_openai.runtime.device.memory import model_memory
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 
 PRECISION = 16  # the search ends when the number of slots is known to one part in this many
@@ -33,7 +33,8 @@ def measure(bench: Bench, model: str) -> Row:
     """
     loaded = bench.model(model)
     length = bench.length(loaded)
-    free, slot = bench.free_memory(), slot_bytes(loaded, length)
+    free = bench.free_memory()
+    slot = model_memory(loaded.config, loaded.dtype, length).slot
     row = {"length": length, "free_gib": None, "slot_mib": slot / 2**20, "predicted": None}
     if bench.on_gpu:
         row |= {"free_gib": free / 2**30, "predicted": free // slot}

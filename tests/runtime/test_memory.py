@@ -32,24 +32,23 @@ def set_free(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free, 80 * GIB))
 
 
-def test_a_slot_is_as_large_as_its_buffers(ours: VoxCPM) -> None:
-    base = ours.config.base
-    layers = base.num_layers + ours.config.residual.num_layers
-    token_bytes = 2 * layers * base.num_kv_heads * base.head_dim * 4
-    assert memory.slot_bytes(ours, 101) - memory.slot_bytes(ours, 100) == token_bytes
-    assert memory.slot_bytes(ours, 100) == ours.new_slots(1, 100).bytes
-    assert 3 * memory.slot_bytes(ours, 100) == ours.new_slots(3, 100).bytes
+def predict(ours: VoxCPM, length: int) -> memory.ModelMemory:
+    return memory.model_memory(ours.config, ours.dtype, length)
 
 
 def test_free_memory_determines_the_number_of_slots(
     ours: VoxCPM, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    size = memory.slot_bytes(ours, 256)
-    set_free(monkeypatch, 3 * GIB + size + 9 * (size + 8 * MIB))
+    predicted = predict(ours, 256)
+    nine = 3 * GIB + predicted.base + 9 * (predicted.slot + 9 * MIB)
+    assert predicted.needed(9) == nine
+    set_free(monkeypatch, nine)
     with caplog.at_level(logging.INFO, logger="voxcpm_openai"):
         assert memory.slots_that_fit(ours, 256, 64) == 9
     assert "9 slots of 256 positions" in caplog.text
     assert memory.slots_that_fit(ours, 256, 8) == 8
+    set_free(monkeypatch, nine - 1)
+    assert memory.slots_that_fit(ours, 256, 64) == 8
 
 
 def test_a_gpu_without_memory_for_a_slot_is_a_start_error(

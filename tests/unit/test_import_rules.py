@@ -126,6 +126,7 @@ ALLOWED_RUNTIME_PARTS = {
 RUNTIME_USERS = {
     "plugins/upstream_engine.py",
     "plugins/voxcpm_engine.py",
+    f"{NAME}/cli/memory.py",
     f"{NAME}/cli/models.py",
 }
 
@@ -229,7 +230,7 @@ def test_plugins_use_only_the_public_api(path: Path) -> None:
     assert inside <= {f"{NAME}.{name}" for name in voxcpm_openai.__all__}
 
 
-def test_only_the_voxcpm_engines_and_pull_use_the_runtime() -> None:
+def test_only_the_voxcpm_engines_and_their_commands_use_the_runtime() -> None:
     users = {
         shown(path)
         for path in sources(NAME, "plugins")
@@ -283,13 +284,13 @@ def test_importing_the_package_starts_no_thread_and_loads_nothing_heavy() -> Non
 
 
 def test_the_torch_free_part_of_the_runtime_is_imported_without_torch() -> None:
+    with_torch = ("checkpoint", "inspection", "shapes", "tokenizer", "upstream")
     names = [
         name
         for name in MODULES
         if name.startswith(f"{NAME}.runtime")
         and not name.startswith(tuple(f"{NAME}.runtime.{p}." for p in ("device", "model")))
-        and name not in (f"{NAME}.runtime.loading.checkpoint", f"{NAME}.runtime.loading.upstream")
-        and name != f"{NAME}.runtime.loading.tokenizer"
+        and name.removeprefix(f"{NAME}.runtime.loading.") not in with_torch
     ]
     assert f"{NAME}.runtime.engine.scheduler" in names
     script = "import sys\nsys.modules['torch'] = None\n" + "\n".join(f"import {n}" for n in names)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 
 import click
 
+from voxcpm_openai.cli.memory import print_memory
 from voxcpm_openai.contracts import EngineSpec
 from voxcpm_openai.errors import StartError
 from voxcpm_openai.registry import Registry
@@ -56,12 +57,25 @@ def serve() -> None:
 @click.command()
 @click.option("--url", help="Try the running server there instead, as its clients would.")
 @click.option("--api-key", envvar="OPENAI_API_KEY", help="The key that is sent with --url.")
-def check(url: str | None, api_key: str | None) -> None:
+@click.option(
+    "--model",
+    is_flag=False,
+    flag_value="",
+    metavar="[NAME or FOLDER]",
+    help="Compute what this VoxCPM model takes on a GPU instead; without a name: VOXCPM_MODEL.",
+)
+def check(url: str | None, api_key: str | None, model: str | None) -> None:
     """Print the settings, the plugins and the engine; exit with 1 if the server cannot start.
 
     With --url, send a running server the requests of OpenAI's, ElevenLabs' and vLLM-Omni's clients,
     and print which of them it answers; exit with 1 if it does not answer one of them.
+
+    With --model, print what a VoxCPM model takes of a GPU's memory, and how many slots, which are
+    streams at once, fit on cards of several sizes and on this machine's; no weights are needed.
     """
+    if model is not None:
+        print_memory(model)
+        return
     if url is not None:
         _try_server(url, api_key)
         return

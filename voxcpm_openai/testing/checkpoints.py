@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,19 +16,17 @@ import torch
 from tokenizers import Tokenizer, decoders, models, normalizers
 from torch import Tensor
 
-from voxcpm_openai.runtime.device.loader import ARCHITECTURES
-from voxcpm_openai.runtime.loading.checkpoint import Weights
-from voxcpm_openai.runtime.loading.tokenizer import TextTokenizer
+from voxcpm_openai.runtime.device.outline import outline
+from voxcpm_openai.runtime.loading import published
+from voxcpm_openai.runtime.loading.shapes import Shapes
 from voxcpm_openai.runtime.model import config as parser
-from voxcpm_openai.runtime.model.ops import TorchOps
 
 KINDS = {"0.5B": "voxcpm05b", "1.5": "voxcpm15", "2": "voxcpm2"}
 """The models, and their names in the tests."""
+PUBLISHED = dict(zip(KINDS, published.MODELS, strict=True))
 
 TEXT, TOKENS = "x" * 59, 60
 """A text and its number of tokens: the tokenizer merges none of its characters."""
-
-Shapes = dict[str, tuple[int, ...]]
 
 DTYPES = {torch.float32: ("F32", 4), torch.bfloat16: ("BF16", 2)}
 """The dtypes of the language models' tensors: their name in a file, and bytes per number."""
@@ -38,24 +35,13 @@ LATENT_DIM = 64
 """Channels of a frame of latents."""
 VOCAB_SIZE = 640
 """Tokens of the tokenizer; the models have larger vocabularies."""
-RATES: dict[str, dict[str, Any]] = {
-    "0.5B": {
-        "encoder_rates": [2, 5, 8, 8],
-        "decoder_rates": [8, 8, 5, 2],
-        "sample_rate": 16000,
-    },
-    "1.5": {
-        "encoder_rates": [2, 3, 6, 7, 7],
-        "decoder_rates": [7, 7, 6, 3, 2],
-        "sample_rate": 44100,
-    },
-    "2": {
-        "encoder_rates": [2, 5, 8, 8],
-        "decoder_rates": [8, 6, 5, 2, 2, 2],
-        "sample_rate": 16000,
-        "out_sample_rate": 48000,
-        "sr_bin_boundaries": [20000, 30000, 40000],
-    },
+RATES = {
+    name: {
+        key: value
+        for key, value in model.config["audio_vae_config"].items()
+        if key not in ("latent_dim", "encoder_dim", "decoder_dim")
+    }
+    for name, model in PUBLISHED.items()
 }
 """The strides and rates of each VAE."""
 
@@ -108,35 +94,16 @@ def make(
     (folder / "config.json").write_text(json.dumps(content), encoding="utf-8")
     make_tokenizer(folder)
     generator = torch.Generator(device).manual_seed(seed)
-    parsed, tokenizer = parser.parse(content), TextTokenizer(folder / "tokenizer.json")
-    weights, vae = ShapeRecorder({}), ShapeRecorder({})
-    ARCHITECTURES[parsed.architecture](parsed, weights, vae, tokenizer, TorchOps())
-    write(folder / "model.safetensors", weights.shapes, generator, dtype)
-    write(folder / "audiovae.safetensors", vae.shapes, generator)
+    made = outline(parser.parse(content), dtype)
+    write(folder / "model.safetensors", made.tensors, generator, dtype)
+    write(folder / "audiovae.safetensors", made.vae_tensors, generator)
     done.touch()
     return folder
 
 
 def make_config(model: str) -> dict[str, Any]:
-    """Return the ``config.json`` of a model."""
-    second = model == "2"
-    sizes = Sizes(
-        hidden_size=2048 if second else 1024,
-        intermediate_size=6144 if second else 4096,
-        num_heads=16,
-        num_kv_heads=2,
-        head_dim=128 if second else 64,
-        num_layers={"0.5B": (24, 6, 4), "1.5": (24, 8, 8), "2": (28, 8, 12)}[model],
-        local_hidden_size=1024,
-        local_intermediate_size=4096,
-        local_num_heads=16,
-        fsq_dim=512 if second else 256,
-        vocab_size=73448,
-        max_positions=32768,
-        max_length=4096 if model == "0.5B" else 8192,
-        vae_dims={"0.5B": (128, 1536), "1.5": (64, 2048), "2": (128, 2048)}[model],
-    )
-    return configuration(model, sizes)
+    """Return the ``config.json`` of a model, as published but for its device and its dtype."""
+    return {**PUBLISHED[model].config, "device": "cpu", "dtype": "float32"}
 
 
 def configuration(model: str, sizes: Sizes) -> dict[str, Any]:
@@ -237,27 +204,6 @@ def make_tokenizer(folder: Path) -> None:
         "clean_up_tokenization_spaces": False,
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
-
-
-class ShapeRecorder(Weights):
-    """Records the shapes of the tensors that a model loads, and returns meta tensors."""
-
-    def __init__(self, shapes: Shapes, prefix: str = "") -> None:
-        self.shapes = shapes
-        self.device = torch.device("meta")
-        self.dtype = torch.float32
-        self.prefix = prefix
-        self.int8 = False
-
-    def under(self, name: str) -> ShapeRecorder:
-        """Return a recorder of the names under ``name``."""
-        return ShapeRecorder(self.shapes, f"{self.prefix}{name}.")
-
-    def fused(self, parts: Mapping[str, int], *shape: int) -> Tensor:
-        """Record each part; return the fused tensor without data."""
-        for name, rows in parts.items():
-            self.shapes[self.prefix + name] = (rows, *shape)
-        return torch.empty(sum(parts.values()), *shape, device=self.device)  # [sum, *shape]
 
 
 def write(

@@ -18,7 +18,6 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from voxcpm_openai.runtime.loading.checkpoint import Weights
-from voxcpm_openai.runtime.loading.tokenizer import TextTokenizer
 from voxcpm_openai.runtime.model.config import ModelConfig
 from voxcpm_openai.runtime.model.flow import Flow
 from voxcpm_openai.runtime.model.linear import linear
@@ -41,6 +40,9 @@ AUDIO_START = 101
 SequencePart = list[int] | Tensor
 """A part of a sequence: token ids, or embedded patches ``[T, W]``."""
 
+Tokenizer = Callable[[str], Sequence[int]]
+"""Text to token ids."""
+
 
 class VoxCPM:
     """A loaded model.  It holds weights only; all state is in ``Slots``.
@@ -57,7 +59,7 @@ class VoxCPM:
         config: ModelConfig,
         weights: Weights,
         vae: Weights,
-        tokenizer: TextTokenizer,
+        tokenizer: Tokenizer,
         ops: Ops,
     ) -> None:
         self.config = config

@@ -9,12 +9,11 @@ import torch
 from torch import Tensor
 
 from voxcpm_openai.runtime.loading.checkpoint import Weights
-from voxcpm_openai.runtime.loading.tokenizer import TextTokenizer
 from voxcpm_openai.runtime.model.config import ModelConfig
 from voxcpm_openai.runtime.model.linear import linear
 from voxcpm_openai.runtime.model.ops import Ops
 from voxcpm_openai.runtime.model.state import KVPrefix, SpeakerPrompt
-from voxcpm_openai.runtime.model.voxcpm import AUDIO_START, SequencePart, VoxCPM
+from voxcpm_openai.runtime.model.voxcpm import AUDIO_START, SequencePart, Tokenizer, VoxCPM
 
 REFERENCE_START, REFERENCE_END = 103, 104
 
@@ -30,7 +29,7 @@ class VoxCPM2(VoxCPM):
         config: ModelConfig,
         weights: Weights,
         vae: Weights,
-        tokenizer: TextTokenizer,
+        tokenizer: Tokenizer,
         ops: Ops,
     ) -> None:
         super().__init__(config, weights, vae, tokenizer, ops)

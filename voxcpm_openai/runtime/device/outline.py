@@ -1,0 +1,39 @@
+"""A model without its weights, made from a configuration alone: what would be loaded, and where.
+
+All its tensors are on the ``meta`` device, which stores shapes and dtypes only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from voxcpm_openai.runtime.device.loader import ARCHITECTURES
+from voxcpm_openai.runtime.loading.shapes import ShapeRecorder, Shapes
+from voxcpm_openai.runtime.model.config import ModelConfig
+from voxcpm_openai.runtime.model.ops import TorchOps
+from voxcpm_openai.runtime.model.voxcpm import VoxCPM
+
+
+@dataclass(frozen=True)
+class Outline:
+    """The model, and the shapes of the tensors that it reads from a checkpoint's two files."""
+
+    model: VoxCPM
+    tensors: Shapes
+    vae_tensors: Shapes
+
+
+def outline(config: ModelConfig, dtype: torch.dtype) -> Outline:
+    """Return the outline of a model in ``dtype``; its VAE is float32 as always."""
+    tensors: Shapes = {}
+    vae_tensors: Shapes = {}
+    weights, vae = ShapeRecorder(tensors, dtype=dtype), ShapeRecorder(vae_tensors)
+    model = ARCHITECTURES[config.architecture](config, weights, vae, _no_tokens, TorchOps())
+    return Outline(model, tensors, vae_tensors)
+
+
+def _no_tokens(text: str) -> Sequence[int]:
+    raise NotImplementedError(f"An outline has no tokenizer for {text!r}.")

@@ -1,0 +1,155 @@
+"""What the files of a checkpoint contain, read without their data, against what a model reads."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from voxcpm_openai.runtime.errors import CheckpointError
+from voxcpm_openai.runtime.loading.shapes import Shapes
+
+MAX_HEADER = 100_000_000
+"""Bytes; the format allows no longer header, so a larger number is no length."""
+LFS_POINTER = b"version https://git-lfs"
+DTYPES = {
+    **{"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"},
+    **{"I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool"},
+}
+"""The names of dtypes in a safetensors file, and those of torch."""
+UNREAD = ("encoder.fc_logvar.", "decoder.sr_bin_boundaries")
+"""What published VAEs contain and no model reads: the variance, and a copy of the configuration."""
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """A tensor in a file: its shape, and its dtype as torch names it."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How the tensors of a file fit those that a model reads."""
+
+    fitting: int
+    missing: tuple[str, ...]
+    misshaped: tuple[str, ...]  # with both shapes
+    unread: tuple[str, ...]  # and unknown, too
+    unread_as_published: tuple[str, ...]
+    dtypes: Mapping[str, tuple[str, ...]]  # names by the dtype of those that are read
+
+
+def tensors_of(path: Path) -> dict[str, TensorInfo]:
+    """Return the tensors of a ``.safetensors`` file, or of one that ``torch.save`` wrote.
+
+    Raises CheckpointError, one line that says whether the file is cut off or something else.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            start = file.read(len(LFS_POINTER))
+    except OSError as error:
+        raise CheckpointError(f"{path.name} cannot be read: {error.strerror}.") from error
+    if not size:
+        raise CheckpointError(f"{path.name} is empty.")
+    if start == LFS_POINTER:
+        raise CheckpointError(
+            f"{path.name} is a pointer of Git LFS and not the file itself: fetch it (git lfs pull)."
+        )
+    return _safetensors(path, size) if path.suffix == ".safetensors" else _pickled(path, start)
+
+
+def is_legacy(path: Path) -> bool:
+    """Return whether ``torch.save`` wrote the file before 1.6, or as it did then: no archive."""
+    return path.suffix != ".safetensors" and not zipfile.is_zipfile(path)
+
+
+def compare(found: Mapping[str, TensorInfo], expected: Shapes) -> Comparison:
+    """Compare the tensors of a file with those that a model reads."""
+    fitting = {name for name, info in found.items() if info.shape == expected.get(name)}
+    unread = [name for name in found if name not in expected]
+    known = tuple(name for name in unread if name.startswith(UNREAD))
+    dtypes: dict[str, list[str]] = {}
+    for name, info in found.items():
+        if name in expected:
+            dtypes.setdefault(info.dtype, []).append(name)
+    return Comparison(
+        fitting=len(fitting),
+        missing=tuple(name for name in expected if name not in found),
+        misshaped=tuple(
+            f"{name} {_shape(found[name].shape)} instead of {_shape(shape)}"
+            for name, shape in expected.items()
+            if name in found and found[name].shape != shape
+        ),
+        unread=tuple(name for name in unread if name not in known),
+        unread_as_published=known,
+        dtypes={dtype: tuple(names) for dtype, names in dtypes.items()},
+    )
+
+
+def usual_dtype(comparison: Comparison) -> str:
+    """Return the dtype of most tensors that are read; empty if there are none."""
+    counts = Counter({dtype: len(names) for dtype, names in comparison.dtypes.items()})
+    return counts.most_common(1)[0][0] if counts else ""
+
+
+def _safetensors(path: Path, size: int) -> dict[str, TensorInfo]:
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > MAX_HEADER:
+            raise CheckpointError(f"{path.name} is not a safetensors file.")
+        text = file.read(length)
+    if len(text) < length or size < 8:
+        raise CheckpointError(
+            f"{path.name} is cut off within its header, after {size:,} bytes: download it again."
+        )
+    try:
+        header: dict[str, Any] = json.loads(text)
+        entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
+        end = max((entry["data_offsets"][1] for entry in entries.values()), default=0)
+        infos = {
+            name: TensorInfo(
+                tuple(map(int, entry["shape"])), DTYPES.get(entry["dtype"], entry["dtype"])
+            )
+            for name, entry in entries.items()
+        }
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        raise CheckpointError(f"{path.name} is not a safetensors file.") from error
+    if size < 8 + length + end:
+        raise CheckpointError(
+            f"{path.name} is cut off: it has {size:,} of {8 + length + end:,} bytes; "
+            "download it again."
+        )
+    return infos
+
+
+def _pickled(path: Path, start: bytes) -> dict[str, TensorInfo]:
+    if start.startswith(b"PK") and not zipfile.is_zipfile(path):
+        raise CheckpointError(
+            f"{path.name} is cut off after {path.stat().st_size:,} bytes: download it again."
+        )
+    try:
+        content = torch.load(path, map_location="meta", weights_only=True)
+    except Exception as error:  # torch and pickle raise many types here
+        reason = str(error).partition("\n")[0]
+        raise CheckpointError(f"{path.name} cannot be read: {reason}") from error
+    tensors = content.get("state_dict", content) if isinstance(content, dict) else content
+    if not isinstance(tensors, dict):
+        raise CheckpointError(f"{path.name} holds no tensors by name.")
+    return {
+        str(name): TensorInfo(tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
+        for name, tensor in tensors.items()
+        if isinstance(tensor, torch.Tensor)
+    }
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape)) or "of no axis"
