@@ -55,7 +55,16 @@ def register_engines() -> list[EngineSpec]:
     from voxcpm_openai.runtime.settings import VoxcpmSettings
 
     # For comparison: `auto` never prefers it to another engine.
-    return [EngineSpec(NAME, start, unavailable_reason, priority=-100, settings=VoxcpmSettings)]
+    return [
+        EngineSpec(
+            NAME,
+            start,
+            unavailable_reason,
+            priority=-100,
+            settings=VoxcpmSettings,
+            device=lambda settings: settings.of(VoxcpmSettings).device,
+        )
+    ]
 
 
 def unavailable_reason(settings: Settings) -> str | None:
@@ -87,7 +96,8 @@ def start(settings: Settings) -> Engine:
 
     own = settings.of(VoxcpmSettings)
     folder, threads = hub.find(own.model), settings.threads or os.cpu_count() or 1
-    return UpstreamEngine(lambda: upstream.load(folder, own.device, own.dtype, threads))
+    device = own.device.partition(":")[0]  # see `EngineSpec.device`
+    return UpstreamEngine(lambda: upstream.load(folder, device, own.dtype, threads))
 
 
 class UpstreamStream:

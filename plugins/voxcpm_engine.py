@@ -39,6 +39,7 @@ def register_engines() -> list[EngineSpec]:
             unavailable_reason,
             priority=100,
             settings=VoxcpmSettings,
+            device=lambda settings: settings.of(VoxcpmSettings).device,
             install_hint=(
                 "clones voices in English and Chinese; VoxCPM2, VOXCPM_MODEL=openbmb/VoxCPM2, in "
                 "many languages, also from a description, with `instructions`, at 48 kHz and from "
@@ -98,7 +99,7 @@ def _started(settings: Settings) -> Engine:
     from voxcpm_openai.runtime.settings import VoxcpmSettings
 
     own = settings.of(VoxcpmSettings)
-    device = own.device
+    device = own.device.partition(":")[0]  # see `EngineSpec.device`
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = own.dtype

@@ -78,6 +78,8 @@ def spec_problems(spec: EngineSpec | TranscriberSpec) -> list[str]:
             found.append(f"more_languages = {spec.more_languages!r}: must be a mapping")
         if spec.capabilities is not None and not isinstance(spec.capabilities, Capabilities):
             found.append(f"capabilities = {spec.capabilities!r}: must be a Capabilities")
+        if not callable(spec.device):
+            found.append(f"device = {spec.device!r}: must be callable")
     return found
 
 

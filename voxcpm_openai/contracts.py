@@ -267,6 +267,9 @@ class EngineSpec:
     - ``voice_options``: tables of ``Voice.options`` that it reads, besides that of its own name.
     - ``more_languages``: ISO 639-1 codes, each with a sentence: what to install to speak it.
     - ``capabilities``: those before the start, for ``voxcpm-openai text``; else the defaults.
+    - ``device(settings)`` names, as torch does, where it runs.  ``cuda``, or ``auto`` for a GPU if
+      there is one: the server has one worker for each GPU, which sees no other.  ``cuda:1``: one
+      worker, which sees that GPU only.  ``start`` always finds its GPU as ``cuda:0``.
     """
 
     name: str
@@ -279,6 +282,7 @@ class EngineSpec:
     voice_options: tuple[str, ...] = ()
     more_languages: Mapping[str, str] = field(default_factory=dict, hash=False)
     capabilities: Capabilities | None = None
+    device: Callable[[Settings], str] = lambda _settings: "cpu"
 
 
 class Transcriber(Protocol):

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from voxcpm_openai import gpus
 from voxcpm_openai.addresses import bind_of
 from voxcpm_openai.errors import StartError
 from voxcpm_openai.master import Master
@@ -22,18 +23,25 @@ def on_starting(server: Any) -> None:
         sys.exit("\n".join(f"voxcpm-openai cannot start: {one}" for one in str(error).split("\n")))
 
 
+def on_reload(server: Any) -> None:
+    """Set the number of the new workers."""
+    server.voxcpm_openai.count_workers()
+
+
 def pre_fork(server: Any, worker: Any) -> None:
-    """Give a new worker its row of the board."""
-    worker.join(server.voxcpm_openai.board)
+    """Give a new worker its row of the board, and a GPU if the engine runs on GPUs."""
+    worker.join(server.voxcpm_openai.board, server.voxcpm_openai.next_gpu())
 
 
 def post_fork(server: Any, worker: Any) -> None:
     """Give a new worker the settings that were checked, and the sockets it serves."""
+    if gpu := server.voxcpm_openai.board.gpu_of(worker.row):
+        gpus.give(gpu)  # before anything imports torch
     belong_to(server.voxcpm_openai.serving(worker))
 
 
 def child_exit(server: Any, worker: Any) -> None:
-    """Free the row of a worker that has ended, however it did."""
+    """Free the row and the GPU of a worker that has ended, however it did."""
     server.voxcpm_openai.board.free(worker.row)
 
 
@@ -49,7 +57,7 @@ except StartError as error:
     sys.exit(f"voxcpm-openai cannot start: {error}")
 
 bind = bind_of(_settings.host, _settings.port)
-workers = _settings.workers
+workers = 0 if _settings.workers == "auto" else _settings.workers  # 0: `Master` counts them
 worker_class = "voxcpm_openai.server.worker.Worker"
 threads = handles.threads(_settings)
 sendfile = False  # a response is sent by the event loop

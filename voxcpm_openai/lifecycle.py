@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from voxcpm_openai import gpus
 from voxcpm_openai.contract_checks import engine_problems, status_problems
 from voxcpm_openai.contracts import Engine, EngineStatus
 from voxcpm_openai.errors import (
@@ -147,6 +148,7 @@ class EngineLifecycle:
         """Start the engine and check it.  Raises StartError, naming the plugin unless it did."""
         plugin = f"plugin {self._choice.plugin!r}"
         try:
+            gpus.give_named(self._choice.device(self._settings))
             engine = self._choice.spec.start(self._settings)
             if isinstance(engine, Engine):
                 engine.name = self.name

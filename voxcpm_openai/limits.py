@@ -31,8 +31,10 @@ class StreamLimiter:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.gate = DeadlineGate((os.cpu_count() or 1) + 1)
-        self.on_change: Callable[[], None] = lambda: None
-        """Called when a stream has begun or ended, in its thread; must not wait."""
+        self.on_enter: Callable[[], None] = lambda: None
+        """Called when a stream begins, in its thread; must not wait."""
+        self.on_leave: Callable[[], None] = lambda: None
+        """Called in the thread that gives a permit back, when it is free."""
         self._running = 0
         self._waiting = 0
         self._mean_seconds = 1.0
@@ -74,7 +76,7 @@ class StreamLimiter:
 
     def _permit(self) -> StreamPermit:
         self._running += 1
-        self.on_change()
+        self.on_enter()
         return StreamPermit(self)
 
     def _refusal(self) -> Overloaded:
@@ -90,7 +92,7 @@ class StreamLimiter:
             self._running -= 1
             self._mean_seconds += SMOOTHING * (seconds - self._mean_seconds)
             self._changed.notify_all()
-            self.on_change()
+        self.on_leave()
 
 
 class SocketLimiter:

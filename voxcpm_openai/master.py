@@ -23,6 +23,7 @@ from voxcpm_openai.server.board import Board
 from voxcpm_openai.serving import Serving
 from voxcpm_openai.settings import Settings, load_settings
 from voxcpm_openai.start_checks import examine
+from voxcpm_openai.worker_plan import WorkerPlan
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class Master:
         ``configuration``: the module from which gunicorn's configuration comes, made of the
         ``settings``.
         """
-        _check(settings, arbiter.cfg, ())
+        self._plan = _check(settings, arbiter.cfg, ())
         self.board = Board(MOST_WORKERS)
         self._settings = settings
         self._arbiter = arbiter
@@ -53,6 +54,7 @@ class Master:
         self._ready = False
         self._reload, self._stop = arbiter.reload, arbiter.stop
         arbiter.reload, arbiter.stop = self.reload, self.stop
+        self.count_workers()
         # gunicorn would say that it is ready as soon as it listens.
         self._notify_socket = os.environ.pop("NOTIFY_SOCKET", None)
         if self._notify_socket:
@@ -67,6 +69,17 @@ class Master:
             report_ready=partial(_signal, worker.ppid) if self._notify_socket else _nobody,
         )
 
+    def count_workers(self) -> None:
+        """Tell gunicorn how many workers there are, unless its configuration has a number."""
+        if not self._arbiter.cfg.workers:
+            self._arbiter.cfg.set("workers", self._plan.workers)
+            self._arbiter.num_workers = self._plan.workers
+            logger.info("workers: %d (%s)", self._plan.workers, self._plan.reason)
+
+    def next_gpu(self) -> str:
+        """Return the GPU for a worker that is about to start; empty if it is given none."""
+        return self.board.least_used(self._plan.gpus)
+
     def reload(self) -> None:
         """Start workers with the settings as they are now, and stop the others.
 
@@ -75,7 +88,7 @@ class Master:
         if self._ready:
             self._notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
-            settings = self._reread()
+            settings, plan = self._reread()
         except StartError as error:
             problems = "; ".join(str(error).split("\n"))
             logger.error(  # noqa: TRY400  (a trace says nothing more)
@@ -84,7 +97,7 @@ class Master:
             if self._ready:
                 self._report_ready()
             return
-        self._settings = settings
+        self._settings, self._plan = settings, plan
         self.board.replace(self._arbiter.worker_age)
         before = self._arbiter.cfg.address
         self._reload()
@@ -99,8 +112,11 @@ class Master:
         self._notify("STOPPING=1")
         self._stop(graceful)
 
-    def _reread(self) -> Settings:
-        """Return the settings as they are now.  Raises StartError if a server cannot start so."""
+    def _reread(self) -> tuple[Settings, WorkerPlan]:
+        """Return the settings and the workers as they are now.
+
+        Raises StartError if a server cannot start so.
+        """
         settings = load_settings()
         handles.connections(settings)
         importlib.reload(self._configuration)  # gunicorn gets it from the cache of the imports
@@ -109,8 +125,7 @@ class Master:
             application.do_load_config()
         except SystemExit as error:  # gunicorn has printed what is wrong with its own options
             raise SettingsError("gunicorn's configuration is wrong; see above.") from error
-        _check(settings, application.cfg, self._arbiter.cfg.address)
-        return settings
+        return settings, _check(settings, application.cfg, self._arbiter.cfg.address)
 
     def _report_ready(self) -> None:
         self._ready = True
@@ -131,8 +146,11 @@ class Master:
             )
 
 
-def _check(settings: Settings, configuration: Any, ours: Any) -> None:
-    """Raise StartError if a server cannot start so; ``ours``: where this one listens already."""
+def _check(settings: Settings, configuration: Any, ours: Any) -> WorkerPlan:
+    """Return the workers of a server that starts so; ``ours``: where this one listens already.
+
+    Raises StartError if it cannot.
+    """
     # gunicorn itself waits for a port that is in use; it would remove the socket of another server.
     free = configuration.address if ours else [a for a in configuration.address if _is_path(a)]
     inherited = not {"GUNICORN_FD", "LISTEN_FDS"}.isdisjoint(os.environ)
@@ -140,12 +158,14 @@ def _check(settings: Settings, configuration: Any, ours: Any) -> None:
         settings,
         configuration.address,
         must_be_free=() if inherited else [a for a in free if a not in ours],
+        workers=configuration.workers or "auto",
     )
     for warning in report.warnings:
         logger.warning("%s", warning)
     problems = [*report.problems, *_tls_problems(configuration)]
-    if problems:
+    if problems or report.plan is None:
         raise StartError("\n".join(problems))
+    return report.plan
 
 
 def _tls_problems(configuration: Any) -> list[str]:

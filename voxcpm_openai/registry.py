@@ -108,6 +108,19 @@ class EngineChoice:
     plugin: str
     reason: str
 
+    def device(self, settings: Settings) -> str:
+        """Return where the engine runs, see ``EngineSpec``.  Raises PluginError, SettingsError."""
+        where = f"plugin {self.plugin!r}: device of {self.spec.name!r}"
+        try:
+            device = self.spec.device(settings)
+        except SettingsError:
+            raise
+        except (Exception, SystemExit) as error:  # a plugin may fail in any way; it must be named
+            raise PluginError(f"{where} failed: {type(error).__name__}: {error}") from error
+        if not isinstance(device, str):
+            raise PluginError(f"{where} returned {device!r}, not a string.")
+        return device
+
 
 def load_registry(settings: Settings) -> Registry:
     """Load every plugin that is not disabled and merge what they offer.

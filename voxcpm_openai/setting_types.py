@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, dataclass_transform, get_type_hints
+from typing import Any, Literal, TypeVar, dataclass_transform, get_type_hints
 
 from marshmallow import ValidationError, fields, validate
 
@@ -84,6 +84,28 @@ class StrictInteger(fields.Integer):
         return super()._validated(value)
 
 
+class IntegerOrAuto(StrictInteger):
+    """An integer, or the word ``auto``."""
+
+    default_error_messages = {"invalid": "Not a valid integer, nor auto."}  # noqa: RUF012
+
+    def _validated(self, value: object) -> Any:
+        is_auto = isinstance(value, str) and value.strip() == "auto"
+        return "auto" if is_auto else super()._validated(value)
+
+    def _validate(self, value: object) -> None:
+        if value != "auto":
+            super()._validate(value)
+
+
+NUMBERS: dict[Any, Callable[..., fields.Field[Any]]] = {
+    int: StrictInteger,
+    float: fields.Float,
+    int | Literal["auto"]: IntegerOrAuto,
+}
+"""What reads the numbers, by their annotation."""
+
+
 def setting(
     default: Any,
     help_text: str,
@@ -97,10 +119,11 @@ def setting(
 ) -> Any:
     """Declare one setting, a field of a settings class.
 
-    Its annotation says how it is read: ``bool``, ``int``, ``float``, ``str``,
-    ``tuple[str, ...]`` (a list of words) or ``Path | None`` (a folder, which must exist unless it
-    is ``creatable``, or with ``file`` a file that exists).  ``min`` and ``max`` bound numbers;
-    ``choices`` or ``pattern`` (a regular expression that matches the whole) restrict texts.
+    Its annotation says how it is read: ``bool``, ``int``, ``float``, ``int | Literal["auto"]``,
+    ``str``, ``tuple[str, ...]`` (a list of words) or ``Path | None`` (a folder, which must exist
+    unless it is ``creatable``, or with ``file`` a file that exists).  ``min`` and ``max`` bound
+    numbers; ``choices`` or ``pattern`` (a regular expression that matches the whole) restrict
+    texts.
     """
     rules: list[Callable[[Any], Any]] = []
     if min is not None or max is not None:
@@ -144,10 +167,8 @@ def _marshmallow_field(hint: Any, metadata: Mapping[str, Any]) -> fields.Field[A
     rules = metadata["rules"]
     if hint is bool:
         return fields.Boolean()
-    if hint is int:
-        return StrictInteger(validate=rules)
-    if hint is float:
-        return fields.Float(validate=rules)
+    if hint in NUMBERS:
+        return NUMBERS[hint](validate=rules)
     if hint is str:
         return fields.String(validate=rules or validate.Length(min=1))
     if hint == tuple[str, ...]:

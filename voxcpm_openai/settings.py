@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from marshmallow import ValidationError
 
@@ -49,8 +49,11 @@ class Settings:
         pattern=HOST,
     )
     port: int = setting(7861, "The port to listen on.", min=1, max=65535)
-    workers: int = setting(
-        1, "Processes. Each loads the engine: one per GPU, else one.", min=1, max=256
+    workers: int | Literal["auto"] = setting(
+        "auto",
+        "Processes, each with an engine. `auto`: one per GPU if the engine runs on GPUs, else one.",
+        min=1,
+        max=256,
     )
     max_streams: int = setting(
         64, "Concurrent speech requests per worker; one more is a 503.", min=1, max=4096

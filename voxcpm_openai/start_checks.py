@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
+from typing import Literal
 
 from voxcpm_openai.addresses import Address, address_of, is_loopback, problem_of, shown
 from voxcpm_openai.errors import StartError
 from voxcpm_openai.lexicons import server_lexicon
 from voxcpm_openai.registry import EngineChoice, Registry, choose_engine, read_registry
 from voxcpm_openai.settings import Settings
+from voxcpm_openai.worker_plan import WorkerPlan, plan_workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,7 @@ class StartReport:
 
     registry: Registry | None
     choice: EngineChoice | None
+    plan: WorkerPlan | None
     problems: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -29,11 +32,13 @@ def examine(
     *,
     problems: Iterable[str] = (),
     must_be_free: Iterable[Address] = (),
+    workers: int | Literal["auto"] | None = None,
 ) -> StartReport:
     """Check the settings, the addresses, the plugins, the engine, the lexicon, the data folder.
 
     ``addresses``: where the server listens, if not where the settings say; ``problems``: those
-    that are known already; ``must_be_free``: the addresses where no other server may listen.
+    that are known already; ``must_be_free``: the addresses where no other server may listen;
+    ``workers``: how many the server has, if not as many as the settings say.
     """
     if addresses is None:
         addresses = [address_of(settings.host, settings.port)]
@@ -42,6 +47,7 @@ def examine(
     found = [*problems, *filter(None, at)]
     registry: Registry | None = None
     choice: EngineChoice | None = None
+    plan: WorkerPlan | None = None
     try:
         check_open(addresses, settings)
     except StartError as error:
@@ -50,6 +56,8 @@ def examine(
         registry, wrong = read_registry(settings)
         found += wrong
         choice = choose_engine(registry, settings)
+        if not wrong:
+            plan = plan_workers(settings, choice, workers or settings.workers)
     except StartError as error:
         found.append(str(error))
     try:
@@ -57,7 +65,11 @@ def examine(
     except StartError as error:
         found.append(str(error))
     missing, warnings = _check_data_folder(settings)
-    return StartReport(registry, choice, tuple(dict.fromkeys(found + missing)), tuple(warnings))
+    if plan is not None:
+        warnings += plan.warnings
+    return StartReport(
+        registry, choice, plan, tuple(dict.fromkeys(found + missing)), tuple(warnings)
+    )
 
 
 def check_open(addresses: Sequence[Address], settings: Settings) -> None:

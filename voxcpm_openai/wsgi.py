@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Sequence
 
+from voxcpm_openai import gpus
 from voxcpm_openai.addresses import Listener, address_of
 from voxcpm_openai.app import create_app
 from voxcpm_openai.context import AppContext
@@ -20,12 +21,13 @@ logger = logging.getLogger(__name__)
 def ready_line(ctx: AppContext, listeners: Sequence[Listener]) -> str:
     """Return the log line of a ready server: engine, voices, models and a command to try."""
     settings, engine = ctx.settings, ctx.engine
+    where = f" on GPU {gpu}" if (gpu := gpus.own()) else ""
     key = " -H 'Authorization: Bearer YOUR_KEY'" if settings.api_keys else ""
     models = [preset.id for preset in ctx.registry.presets_for(engine.name)]
     body = f'{{"model":"{models[0]}","voice":"{settings.default_voice}","input":"Hello there."}}'
     return (
         f"ready at {', '.join(one.shown for one in listeners)}: "
-        f"engine {engine.name} ({engine.reason}); "
+        f"engine {engine.name}{where} ({engine.reason}); "
         f"voices {', '.join(sorted(ctx.registry.voices))}; models {', '.join(models)}; try: "
         f"{listeners[0].curl}/v1/audio/speech{key} -H 'Content-Type: application/json' "
         f"-d '{body}' -o hello.mp3"

@@ -38,6 +38,7 @@ class Served:
             "VOXCPM_CUDA_GRAPHS": "true",
             "VOXCPM_KERNELS": bench.kernels,
             "VOXCPM_MAX_STREAMS": str(MAX_STREAMS),
+            "VOXCPM_WORKERS": "1",
             "XDG_CACHE_HOME": str(folder.parent / "cache"),
             "XDG_DATA_HOME": str(folder.parent / "data"),
         }

@@ -174,7 +174,7 @@ def test_a_shutdown_lets_running_streams_finish() -> None:
     ("settings", "message"),
     [
         ({"host": "0.0.0.0"}, "VOXCPM_API_KEYS, or VOXCPM_ALLOW_OPEN=1"),
-        ({"workers": "many"}, "VOXCPM_WORKERS = 'many': Not a valid integer."),
+        ({"workers": "many"}, "VOXCPM_WORKERS = 'many': Not a valid integer, nor auto."),
         ({"engine": "nobody"}, "VOXCPM_ENGINE = 'nobody': there is no such engine"),
         ({"default_voice": "nobody"}, "VOXCPM_DEFAULT_VOICE = 'nobody'"),
     ],

@@ -13,7 +13,8 @@ from voxcpm_openai.errors import Overloaded, StartError
 from voxcpm_openai.limits import StreamLimiter
 from voxcpm_openai.server import handles
 from voxcpm_openai.server.board import Board, BoardRow
-from voxcpm_openai.server.connection import State
+from voxcpm_openai.server.connection import Connection, State
+from voxcpm_openai.server.connection_loop import ConnectionLoop
 from voxcpm_openai.server.crowd import Crowd
 from voxcpm_openai.server.duty import Duty
 from voxcpm_openai.settings import Settings
@@ -34,6 +35,7 @@ class Staff:
             cfg=SimpleNamespace(workers=2, graceful_timeout=30, keepalive=75),
             connections=[],
             loaded=[],
+            waiting=[],
             closed_idle=0,
         )
         self.worker.is_parent_alive = lambda: self.worker.parent
@@ -43,10 +45,10 @@ class Staff:
         self.duty = Duty(self.worker, BoardRow(self.board, self.board.take(), age), context)
         self.duty.publish()
 
-    def other(self, state: str, load: int = 0, age: int = 2) -> None:
+    def other(self, state: str, load: int = 0, age: int = 2, waiting: int = 0) -> None:
         row = self.board.take()
         index = ("loading", "ready", "failed", "draining").index(state)
-        self.board.write(row, (os.getpid() + 1 + row, age, index, load, LIMIT))
+        self.board.write(row, (os.getpid() + 1 + row, age, index, load, LIMIT, waiting))
 
 
 @pytest.mark.parametrize(
@@ -75,6 +77,45 @@ def test_connections_go_to_a_worker_that_is_ready_and_has_room(
     staff.duty.publish()
     assert staff.duty.accepts() is accepts
     assert staff.worker.closed_idle == (load == LIMIT and not accepts)
+
+
+@pytest.mark.parametrize(
+    ("limit", "mine", "others", "accepts"),
+    [
+        (64, (0, 0), [(0, 0)], True),
+        (64, (2, 0), [(0, 0)], True),
+        (64, (3, 0), [(0, 0)], False),
+        (64, (0, 3), [(0, 0)], False),
+        (64, (3, 0), [(0, 1), (9, 9)], True),
+        (64, (9, 9), [(16, 0), (0, 16)], True),
+        (64, (10, 9), [(16, 0), (0, 16)], False),
+        (64, (9, 9), [(64, 0)], True),
+        (4, (0, 4), [(3, 0)], False),
+        (4, (1, 3), [(0, 3)], False),
+        (4, (0, 4), [(0, 4)], True),
+        (4, (0, 5), [(0, 4)], True),
+        (4, (0, 3), [(0, 3)], True),
+        (4, (0, 9), [(4, 0)], True),
+        (4, (0, 9), [], True),
+    ],
+)
+def test_a_worker_leaves_new_connections_to_one_that_has_fewer(
+    limit: int,
+    mine: tuple[int, int],
+    others: list[tuple[int, int]],
+    accepts: bool,
+) -> None:
+    staff = Staff()
+    staff.limits.limit = limit
+    staff.worker.loaded, staff.worker.waiting = (
+        [connection(state=State.RECEIVING)] * count for count in mine
+    )
+    for load, waiting in others:
+        row = staff.board.take()
+        staff.board.write(row, (os.getpid() + 1 + row, 2, 1, load, limit, waiting))
+    staff.duty.publish()
+    assert staff.duty.accepts() is accepts
+    assert not staff.worker.closed_idle
 
 
 def connection(**facts: object) -> SimpleNamespace:
@@ -152,6 +193,34 @@ def test_what_sessions_say_counts_as_load_beside_the_requests(
     assert staff.duty.accepts() is (load < LIMIT)
     staff.worker.loaded, staff.limits.running = [], 0
     assert staff.duty.accepts(), "what has changed since counts, too"
+
+
+def test_a_connection_whose_speech_is_made_counts_as_one_that_waits() -> None:
+    cfg: Any = SimpleNamespace(is_ssl=False)
+    client: Any = SimpleNamespace(expect=lambda _: None)
+    request: Any = SimpleNamespace(started=False)
+    conn = Connection(cfg, client, ("127.0.0.1", 1), None)
+    conn.state = State.RUNNING
+    loop: Any = SimpleNamespace(loaded={conn}, waiting=set())
+    assert (conn.counts, conn.waits) == (True, False)
+    ConnectionLoop.release(loop, conn)
+    assert (conn.counts, conn.waits) == (False, True)
+    assert (loop.loaded, loop.waiting) == (set(), {conn})
+    conn.state = State.LINGERING  # it is not kept alive
+    assert (conn.counts, conn.waits) == (False, False)
+    conn.served = True
+    conn.expect(request, 0.0, 1.0)
+    assert (conn.counts, conn.waits) == (False, True)
+    request.started = True
+    assert (conn.counts, conn.waits) == (True, False)
+
+
+def test_a_permit_is_free_when_the_others_are_told() -> None:
+    limits, running = StreamLimiter(2), []
+    limits.on_leave = lambda: running.append(limits.running)
+    with limits.enter(), limits.enter():
+        assert running == []
+    assert running == [1, 0]
 
 
 def test_a_worker_that_lost_its_master_leaves() -> None:
@@ -241,7 +310,7 @@ def test_too_few_handles_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_beginning_and_the_end_of_each_stream_are_told() -> None:
     limits, told = StreamLimiter(1), []
-    limits.on_change = lambda: told.append(limits.running)
+    limits.on_enter = limits.on_leave = lambda: told.append(limits.running)
     with limits.enter(), pytest.raises(Overloaded):
         limits.enter()
     with limits.reenter(0.0, lambda: False):

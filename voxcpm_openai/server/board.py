@@ -9,6 +9,8 @@ from __future__ import annotations
 import mmap
 import os
 import struct
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from voxcpm_openai.errors import StartError
@@ -17,7 +19,8 @@ STATES = ("loading", "ready", "failed", "draining")
 
 _TAKEN = -1  # the pid of a worker that is about to start
 _HEADER = struct.Struct("iii")  # stopping, the last age that is replaced, rows used so far
-_ROW = struct.Struct("iiiii")  # pid (0: free), age, state, load, limit
+_NEWS = struct.Struct("iiiiii")  # pid (0: free), age, state, load, limit, waiting
+_ROW = struct.Struct(f"{_NEWS.format}64s")  # and the GPU, which only the master writes
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,10 @@ class WorkerState:
     """Connections that have, or may soon have, a running request."""
     limit: int
     """Concurrent speech requests."""
+    waiting: int = 0
+    """Connections that may bring another request: those kept alive, and WebSockets."""
+    gpu: str | None = None
+    """The GPU that it was given, as in CUDA_VISIBLE_DEVICES, or None."""
 
     @property
     def has_room(self) -> bool:
@@ -68,33 +75,55 @@ class Board:
         _HEADER.pack_into(self._memory, 0, stopping, age, used)
 
     def workers(self) -> list[WorkerState]:
-        """Return all workers."""
-        rows = (
-            _ROW.unpack_from(self._memory, self._place(row)) for row in range(self._header()[2])
-        )
+        """Return all workers that run."""
+        return [worker for worker in self.started() if worker.pid != _TAKEN]
+
+    def started(self) -> list[WorkerState]:
+        """Return all workers, also those that are about to run."""
+        rows = map(self._read, range(self._header()[2]))
         return [
-            WorkerState(pid, age, STATES[state], load, limit)
-            for pid, age, state, load, limit in rows
-            if pid > 0
+            WorkerState(pid, age, STATES[state], load, limit, waiting, _text(gpu))
+            for (pid, age, state, load, limit, waiting), gpu in rows
+            if pid
         ]
 
-    def take(self) -> int:
+    def take(self, age: int = 0, gpu: str = "") -> int:
         """Return a free row for a new worker; the master calls it before it forks."""
         for row in range(self._rows):
-            if not _ROW.unpack_from(self._memory, self._place(row))[0]:
+            if not self._read(row)[0][0]:
                 stopping, replaced, used = self._header()
+                self._clear(row, _TAKEN, age, gpu)
                 _HEADER.pack_into(self._memory, 0, stopping, replaced, max(used, row + 1))
-                self.write(row, (_TAKEN, 0, 0, 0, 0))
                 return row
         raise StartError(f"there are more than {self._rows} workers.")
 
     def free(self, row: int) -> None:
         """Free the row of a worker that has ended; the master calls it."""
-        self.write(row, (0, 0, 0, 0, 0))
+        self._clear(row, 0, 0, "")
 
-    def write(self, row: int, values: tuple[int, int, int, int, int]) -> None:
-        """Write a row: pid, age, state, load, limit."""
-        _ROW.pack_into(self._memory, self._place(row), *values)
+    def write(self, row: int, values: tuple[int, int, int, int, int, int]) -> None:
+        """Write what a worker says in its row: pid, age, state, load, limit, waiting."""
+        _NEWS.pack_into(self._memory, self._place(row), *values)
+
+    def gpu_of(self, row: int) -> str | None:
+        """Return the GPU of the worker of a row."""
+        return _text(self._read(row)[1])
+
+    def least_used(self, gpus: Sequence[str]) -> str:
+        """Return the GPU for a new worker: the first with the fewest, empty if there are no GPUs.
+
+        Those that a reload replaces leave, so they count only between equals.
+        """
+        used = [(worker.gpu, worker.age > self.replaced) for worker in self.started()]
+        workers, stay = Counter(gpu for gpu, _ in used), Counter(gpu for gpu, new in used if new)
+        return min(gpus, key=lambda gpu: (stay[gpu], workers[gpu]), default="")
+
+    def _read(self, row: int) -> tuple[list[int], bytes]:
+        *numbers, gpu = _ROW.unpack_from(self._memory, self._place(row))
+        return numbers, gpu
+
+    def _clear(self, row: int, pid: int, age: int, gpu: str) -> None:
+        _ROW.pack_into(self._memory, self._place(row), pid, age, 0, 0, 0, 0, gpu.encode())
 
     def _header(self) -> tuple[int, int, int]:
         stopping, replaced, used = _HEADER.unpack_from(self._memory)
@@ -102,6 +131,10 @@ class Board:
 
     def _place(self, row: int) -> int:
         return _HEADER.size + row * _ROW.size
+
+
+def _text(gpu: bytes) -> str | None:
+    return gpu.rstrip(b"\0").decode() or None
 
 
 class BoardRow:
@@ -114,9 +147,9 @@ class BoardRow:
         self._row = row
         self._pid = os.getpid()
 
-    def write(self, state: str, load: int, limit: int) -> None:
+    def write(self, state: str, load: int, limit: int, waiting: int) -> None:
         """Say how this worker is."""
-        values = (self._pid, self.age, STATES.index(state), load, limit)
+        values = (self._pid, self.age, STATES.index(state), load, limit, waiting)
         self.board.write(self._row, values)
 
     def others(self) -> list[WorkerState]:
@@ -129,6 +162,13 @@ class BoardRow:
         return self.age <= self.board.replaced
 
     def has_successor(self) -> bool:
-        """Return whether a worker that a reload has started is ready."""
-        ready = [worker for worker in self.others() if worker.state == "ready"]
-        return any(worker.age > self.board.replaced for worker in ready)
+        """Return whether a worker that a reload has started is ready, on the same GPU if it can be.
+
+        The engine of another may not start because this one's is still in the memory of its GPU.
+        """
+        new = [worker for worker in self.board.started() if worker.age > self.board.replaced]
+        gpu = self.board.gpu_of(self._row)
+        return any(
+            worker.state == "ready"
+            for worker in [worker for worker in new if worker.gpu == gpu] or new
+        )

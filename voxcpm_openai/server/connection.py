@@ -57,6 +57,8 @@ class Connection:
         self.request: Receiver
         self.upgraded: Upgraded | None = None
         """Its bytes, once it has left HTTP."""
+        self.released = False
+        """Whether its request needs no place any more: the speech is made."""
         self.served = False
         """Whether a request of it was handled."""
         self.keep = False
@@ -75,7 +77,7 @@ class Connection:
     def expect(self, request: Receiver, now: float, seconds: float) -> None:
         """Wait for the next request; its first byte must come within ``seconds``."""
         self.state = State.RECEIVING
-        self.timed = False
+        self.timed = self.released = False
         self.since = now
         self.deadline = now + seconds
         self.request = request
@@ -177,9 +179,15 @@ class Connection:
     @property
     def counts(self) -> bool:
         """Whether it has, or may soon have, a running request."""
-        return self.state is State.RUNNING or (
+        return (self.state is State.RUNNING and not self.released) or (
             self.state is State.RECEIVING and (self.request.started or not self.served)
         )
+
+    @property
+    def waits(self) -> bool:
+        """Whether it may bring another request: it is or will be kept alive, or is a WebSocket."""
+        ends = self.released and self.state in {State.RUNNING, State.FLUSHING}
+        return ends or self.state is State.UPGRADED or (self.served and self.idle)
 
     def abort(self) -> None:
         """Drop the client; the thread that works for it finds out."""

@@ -46,6 +46,8 @@ class ConnectionLoop:
         self.connections: set[Connection] = set()
         self.loaded: set[Connection] = set()
         """Those that have, or may soon have, a running request."""
+        self.waiting: set[Connection] = set()
+        """Those that may bring another one: kept alive, or WebSockets."""
         self.space = SpoolSpace()
         self._poller = poller
         self._settings = settings
@@ -66,6 +68,12 @@ class ConnectionLoop:
         conn.keep = keep
         conn.state = State.FLUSHING
         self.on_event(conn)
+
+    def release(self, conn: Connection) -> None:
+        """Count a connection as one that waits for its next request; any thread may call this."""
+        conn.released = True
+        self.waiting.add(conn)
+        self.loaded.discard(conn)
 
     def upgrade(self, conn: Connection, stream: Upgraded) -> None:
         """Hand over what a client sends from now on; must be followed by ``finish``."""
@@ -101,6 +109,7 @@ class ConnectionLoop:
         if conn not in self.connections:
             return
         (self.loaded.add if conn.counts else self.loaded.discard)(conn)
+        (self.waiting.add if conn.waits else self.waiting.discard)(conn)
         events = conn.reads * selectors.EVENT_READ | bool(conn.sock.unsent) * selectors.EVENT_WRITE
         if events == conn.events:
             return
@@ -116,6 +125,7 @@ class ConnectionLoop:
             return
         self.connections.remove(conn)
         self.loaded.discard(conn)
+        self.waiting.discard(conn)
         if conn.events:
             self._poller.unregister(conn.sock.raw)
         conn.end()

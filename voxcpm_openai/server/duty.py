@@ -12,6 +12,8 @@ from voxcpm_openai.server.connection import Connection, State
 
 LAST_REQUESTS = 2.0
 """Seconds in which a leaving worker still answers on connections that it has kept alive."""
+LEAD = 2
+"""Connections that a worker may have beyond those of another before it leaves new ones to it."""
 NEWS = 0.5
 """Seconds after which a worker that is alone says anew how it is."""
 
@@ -30,6 +32,10 @@ class Process(Protocol):
     @property
     def loaded(self) -> Collection[Connection]:
         """Those that have, or may soon have, a running request."""
+
+    @property
+    def waiting(self) -> Collection[Connection]:
+        """Those that may bring another request: kept alive, or WebSockets."""
 
     def is_parent_alive(self) -> bool:
         """Return whether the master is there."""
@@ -57,7 +63,7 @@ class Duty:
             return
         self._published = now
         state = self._engine.state if self._leaving is None else "draining"
-        self._row.write(state, self._load(), self._limits.limit)
+        self._row.write(state, self._load(), self._limits.limit, len(self._worker.waiting))
 
     def accepts(self) -> bool:
         """Return whether new connections are for this worker."""
@@ -67,17 +73,23 @@ class Duty:
         others = self._row.others()
         if self._engine.state != "ready":
             return not any(other.state == "ready" for other in others)
-        if self._load() >= self._limits.limit and any(other.has_room for other in others):
+        others = [other for other in others if other.has_room]
+        limit, load = self._limits.limit, self._load()
+        if load >= limit and others:
             self._worker.close_idle()
             return False
-        return True
+        # All that wait may ask at once: none has more of them than it can serve while another
+        # has fewer, and streams are on all GPUs.
+        mine = load + len(self._worker.waiting)
+        fewest = min((other.load + other.waiting for other in others), default=mine)
+        return mine <= fewest + LEAD and not fewest < limit <= mine
 
     def _load(self) -> int:
         """Return how many requests run, or may soon run, and how many sessions on sockets.
 
         Sessions have permits while they have something to say, as the requests for speech have.
         """
-        loaded = self._worker.loaded
+        loaded = tuple(self._worker.loaded)  # threads change it: see ``ConnectionLoop.release``
         requests = sum(conn.state is State.RUNNING for conn in loaded)
         return len(loaded) + max(0, self._limits.running - requests)
 

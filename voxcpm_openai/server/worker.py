@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
-from threading import Thread
+from threading import Thread, local
 from typing import Any
 
 from flask import Flask
@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 
 PAUSE = 1.0
 """Seconds without new connections when none could be accepted, and none closed."""
+RECHECK = 0.05
+"""Seconds after which a worker that leaves new connections to others looks at them again."""
 RESERVE = 16
 """File handles that stay free for requests when the process has run out of them."""
 EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
@@ -52,10 +54,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     wsgi: object = None
     """The app, once it is loaded."""
 
-    def join(self, board: Board) -> None:
-        """Take a row of the board; the master calls this before it forks."""
+    def join(self, board: Board, gpu: str = "") -> None:
+        """Take a row of the board, and a GPU; the master calls this before it forks."""
         self._board = board
-        self.row = board.take()
+        self.row = board.take(self.age, gpu)
 
     def init_process(self) -> None:
         """Load the app and run; called in the new process, before it has threads."""
@@ -75,16 +77,19 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             self.poller, context.settings, limits, self.enqueue_req, self._duty.keep_alive
         )
         # The others must know at once: the audio of sockets passes this loop by.
-        context.limits.on_change = partial(self.method_queue.defer, lambda: None)
+        context.limits.on_enter = partial(self.method_queue.defer, lambda: None)
         self._no_accept_until = 0.0
+        self._handled = local()
+        context.limits.on_leave = self._release
         self.poller.register(
             self.method_queue.fileno(), selectors.EVENT_READ, self.method_queue.run_callbacks
         )
         while not self._duty.done():
             self.notify()
             self._duty.publish()
-            self.set_accept_enabled(self._accepts())
-            self.wait_for_and_dispatch_events(timeout=1.0)
+            accepts = self._accepts()
+            self.set_accept_enabled(accepts)
+            self.wait_for_and_dispatch_events(timeout=1.0 if accepts else RECHECK)
             self._loop.expire()
         self._close()
 
@@ -97,6 +102,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     def loaded(self) -> Collection[Connection]:
         """Those that have, or may soon have, a running request."""
         return self._loop.loaded
+
+    @property
+    def waiting(self) -> Collection[Connection]:
+        """Those that may bring another request: kept alive, or WebSockets."""
+        return self._loop.waiting
 
     def accept(self, listener: Any) -> None:
         """Accept a connection, and wait for its request without a thread."""
@@ -127,6 +137,24 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         pool = self._probes if conn.request.head.startswith(PROBES) else self.tpool
         done = pool.submit(self._serve, conn)
         done.add_done_callback(lambda _: self.method_queue.defer(self.finish_request, conn, done))
+
+    def handle(self, conn: Connection) -> Any:
+        """Handle the request of a connection, in a thread of the pool."""
+        self._handled.conn = conn
+        try:
+            return super().handle(conn)
+        finally:
+            del self._handled.conn
+
+    def _release(self) -> None:
+        """Tell the other workers that a place is free, before a client knows.
+
+        It may come back at once over a new connection, and a full worker must not take that.
+        """
+        if conn := getattr(self._handled, "conn", None):
+            self._loop.release(conn)
+        self._duty.publish()
+        self.method_queue.defer(self._duty.publish)  # wakes the event loop: it may accept again
 
     def handle_request(self, req: Any, conn: Connection) -> bool:
         """Handle a request, in a thread of the pool."""

@@ -40,6 +40,6 @@ def disconnect_watch() -> DisconnectWatch:
 
 
 def current_workers() -> list[dict[str, object]]:
-    """Return ``pid``, ``state``, ``load`` and ``limit`` of each worker of the server, if any."""
+    """Return the ``WorkerState`` of each worker of the server, if any."""
     states = cast(Callable[[], list[dict[str, object]]], current_app.extensions.get(WORKERS, list))
     return states()
