@@ -34,6 +34,10 @@ STOPSIGNAL SIGTERM
 CMD ["voxcpm-openai", "serve"]
 
 FROM run AS cuda
+# Triton compiles the launchers of its kernels at the first start.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends gcc libc6-dev \
+    && rm -rf /var/lib/apt/lists/*
 COPY --from=build-cuda /opt/venv /opt/venv
 USER voxcpm
 

@@ -75,6 +75,7 @@ def unavailable_reason(settings: Settings) -> str | None:
             f"the packages {', '.join(missing)} are missing; install them with "
             "pip install 'voxcpm-openai[upstream]' && pip install --no-deps voxcpm==2.0.3."
         )
+    from voxcpm_openai.runtime import gpu
     from voxcpm_openai.runtime.errors import HubError
     from voxcpm_openai.runtime.loading import hub
     from voxcpm_openai.runtime.settings import VoxcpmSettings
@@ -86,7 +87,7 @@ def unavailable_reason(settings: Settings) -> str | None:
         hub.find(own.model)
     except HubError as error:
         return str(error)
-    return None
+    return None if own.device == "cpu" else gpu.mismatch()
 
 
 def start(settings: Settings) -> Engine:

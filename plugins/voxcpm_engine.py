@@ -57,24 +57,26 @@ def register_presets() -> list[Preset]:
 
 
 def unavailable_reason(settings: Settings) -> str | None:
-    """Return what is missing (packages, weights, or for ``auto`` a GPU), or None."""
+    """Return what is missing (packages, weights, for ``auto`` a GPU) or does not fit, or None."""
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         return (
             f"the packages {', '.join(missing)} are missing; install them with "
             "pip install 'voxcpm-openai[voxcpm]'."
         )
+    from voxcpm_openai.runtime import gpu
     from voxcpm_openai.runtime.errors import HubError
     from voxcpm_openai.runtime.loading import hub
     from voxcpm_openai.runtime.settings import VoxcpmSettings
 
+    own = settings.of(VoxcpmSettings)
     try:
-        hub.find(settings.of(VoxcpmSettings).model)
+        hub.find(own.model)
     except HubError as error:
         return str(error)
-    # Looked for on disk: asking CUDA would mean importing torch, and waking the device.
-    gpu = any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dxg").exists()
-    if settings.engine == "auto" and not gpu:
+    if own.device != "cpu" and (reason := gpu.mismatch()):
+        return reason
+    if settings.engine == "auto" and not gpu.present():
         return "no CUDA device is here; VOXCPM_ENGINE=voxcpm runs it on the CPU, slowly."
     return None
 
@@ -90,7 +92,7 @@ def _started(settings: Settings) -> Engine:
     import torch
 
     from voxcpm_openai.runtime.device import memory
-    from voxcpm_openai.runtime.device.loader import load_model
+    from voxcpm_openai.runtime.device.loader import choose_device, load_model
     from voxcpm_openai.runtime.device.runner import ModelRunner
     from voxcpm_openai.runtime.device.voice_cache import VoiceCache
     from voxcpm_openai.runtime.engine.engine import BatchedEngine
@@ -99,12 +101,11 @@ def _started(settings: Settings) -> Engine:
     from voxcpm_openai.runtime.settings import VoxcpmSettings
 
     own = settings.of(VoxcpmSettings)
-    device = own.device.partition(":")[0]  # see `EngineSpec.device`
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = choose_device(own.device.partition(":")[0])  # see `EngineSpec.device`
     dtype = own.dtype
     if dtype == "auto":
-        dtype = "bfloat16" if device != "cpu" or _cpu_multiplies_bfloat16() else "float32"
+        fast = _gpu_multiplies_bfloat16 if device != "cpu" else _cpu_multiplies_bfloat16
+        dtype = "bfloat16" if fast(device) else "float32"
     torch.set_num_threads(settings.threads or os.cpu_count() or 1)
     folder = hub.find(own.model)
     model = load_model(folder, device, dtype, own.kernels)
@@ -117,8 +118,8 @@ def _started(settings: Settings) -> Engine:
         length=length,
         capture=capture,
     )
-    if own.cuda_graphs:
-        runner.capture(CAPTURE_SECONDS)
+    # Without graphs, kernels are compiled.
+    runner.capture(CAPTURE_SECONDS if own.cuda_graphs else 0.0)
     second = isinstance(model, VoxCPM2)
     engine = BatchedEngine(
         runner,
@@ -149,7 +150,14 @@ def _batch(
     return slots, CudaCapture(model.device) if cuda_graphs else enforce_eager
 
 
-def _cpu_multiplies_bfloat16() -> bool:
+def _gpu_multiplies_bfloat16(device: str) -> bool:
+    """Return whether the GPU has bfloat16 products: from compute capability 8.0, Ampere, on."""
+    import torch
+
+    return torch.cuda.get_device_capability(device) >= (8, 0)
+
+
+def _cpu_multiplies_bfloat16(_: str) -> bool:
     """Return whether the CPU has bfloat16 instructions; without them float32 is faster."""
     try:
         cpu = Path("/proc/cpuinfo").read_text(encoding="utf-8")

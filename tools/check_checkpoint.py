@@ -33,7 +33,8 @@ from voxcpm_openai.runtime.device.loader import load_model
 from voxcpm_openai.runtime.device.memory import GIB, tensor_bytes
 from voxcpm_openai.runtime.device.outline import Outline, outline
 from voxcpm_openai.runtime.device.speech_sample import NO_CLIP, Speaker, SpeechSample
-from voxcpm_openai.runtime.loading.checkpoint import MODEL_FILES, VAE_FILES, Checkpoint
+from voxcpm_openai.runtime.loading.checkpoint import Checkpoint
+from voxcpm_openai.runtime.loading.files import MODEL_FILES, VAE_FILES
 from voxcpm_openai.runtime.loading.inspection import compare, is_legacy, tensors_of, usual_dtype
 from voxcpm_openai.runtime.loading.published import MODELS, PublishedModel
 from voxcpm_openai.runtime.loading.shapes import Shapes

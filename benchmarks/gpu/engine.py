@@ -12,7 +12,7 @@ from statistics import median
 
 from benchmarks.gpu.bench import Bench, Task
 from benchmarks.lib.listen import listen
-from benchmarks.lib.models import FixedLengthRunner, running, utterance, warm_up
+from benchmarks.lib.models import FixedLengthRunner, running, utterance, warm_graphs
 from benchmarks.lib.report import Row, percentiles
 from voxcpm_openai.load_test import Reply
 from voxcpm_openai.runtime.engine.engine import BatchedEngine
@@ -41,9 +41,9 @@ def measure(bench: Bench, model: str, listeners: int, arrivals: str) -> Row:
     """
     runner = fixed_runner(bench, model, listeners)
     runner.capture(CAPTURE_SECONDS)
+    warm_graphs(runner, listeners)
+    runner.reset()
     with running(runner) as engine:
-        warm_up(engine, listeners)
-        runner.reset()
         seconds = bench.scale.spoken * runner.patch_seconds
         replies = attend(engine, arrival_times(arrivals, listeners, seconds, bench.scale.span))
     good = [reply for reply in replies if reply.fault is None]

@@ -25,7 +25,7 @@ from benchmarks.gpu import nano_process
 from benchmarks.gpu.bench import Bench, Task
 from benchmarks.gpu.engine import CAPTURE_SECONDS, fixed_runner
 from benchmarks.lib.listen import listen
-from benchmarks.lib.models import running, utterance
+from benchmarks.lib.models import running, utterance, warm_graphs
 from benchmarks.lib.report import Row, percentiles
 from voxcpm_openai.load_test import Reply
 
@@ -84,6 +84,7 @@ class Contest:
             self._peer = stack.enter_context(closing(Peer(folder_for(bench.folder(model)), most)))
             self._runner = fixed_runner(bench, model, most, LENGTH)
             self._runner.capture(CAPTURE_SECONDS)
+            warm_graphs(self._runner, most)
             self.attention = self._peer.receive(START_SECONDS)
             self._engine = stack.enter_context(running(self._runner))
             self._pool = stack.enter_context(ThreadPoolExecutor(most))

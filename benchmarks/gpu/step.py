@@ -11,7 +11,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.gpu.bench import Bench, Task
-from benchmarks.lib.models import Batch, Package, split, stepper, synchronize
+from benchmarks.lib.models import Batch, Package, capture_wanted, split, stepper, synchronize
 from benchmarks.lib.report import Row, versus
 
 GOALS = {("2", 1): 0.032, ("2", 64): 0.12, ("1.5", 1): 0.018, ("1.5", 64): 0.055}
@@ -47,7 +47,9 @@ def measure(bench: Bench, model: str, rows: int) -> Row:
     batch = Batch(loaded, slots=rows, length=bench.length(loaded), capture=bench.capture())
     patch_seconds = batch.runner.patch_seconds
     patches = scale.warm + scale.patches
-    runs = [batch.run(rows, patches, scale.warm) for _ in range(scale.repeats + 1)][1:]
+    batch.run(rows, patches, scale.warm)
+    capture_wanted(batch.runner)
+    runs = [batch.run(rows, patches, scale.warm) for _ in range(scale.repeats)]
     peak = torch.cuda.max_memory_allocated(bench.device) / 2**30 if bench.on_gpu else None
     del batch  # its slots would stand beside those below
     step = warm_stepper(bench, model, rows)
@@ -79,6 +81,8 @@ def measure_upstream(bench: Bench, model: str) -> Row:
     # It compiles itself for "cuda" and not for "cuda:0".
     theirs = Package(bench.folder(model), bench.device.type, bench.dtype)
     ours = Batch(loaded, slots=1, length=bench.length(loaded), capture=bench.capture())
+    ours.run(1, patches, warm)
+    capture_wanted(ours.runner)
     repeats = range(bench.scale.repeats + 1)
     pairs = [(ours.run(1, patches, warm), theirs.run(patches, warm)) for _ in repeats][1:]
     row = bench.row(model)

@@ -166,6 +166,19 @@ def warm_up(engine: BatchedEngine, streams: int) -> None:
             pass
 
 
+def warm_graphs(runner: ModelRunner, streams: int) -> None:
+    """Speak streams once, with an engine of their own; then capture the graphs that they lacked."""
+    with running(runner) as engine:
+        warm_up(engine, streams)
+    capture_wanted(runner)
+
+
+def capture_wanted(runner: ModelRunner) -> None:
+    """Capture the graphs that steps lacked; no engine may run."""
+    while runner.work_idle():
+        pass
+
+
 class Mark:
     """A moment on a device: on a GPU when it gets there, on a CPU when the mark was made."""
 

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from voxcpm_openai.runtime.device.loader import load_model
 from voxcpm_openai.runtime.errors import CheckpointError
+from voxcpm_openai.runtime.loading import hub
 from voxcpm_openai.runtime.model.config import parse
 from voxcpm_openai.testing import tiny_checkpoints as tiny
 
@@ -74,6 +75,21 @@ def test_a_wrong_pickle_is_named(
     torch.save([1, 2], folder / name)
     with pytest.raises(CheckpointError, match=name):
         load(folder)
+
+
+def test_files_from_before_torch_wrote_zip_archives_are_read(
+    checkpoint: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """PyTorch cannot map them into memory."""
+    folder = Path(shutil.copytree(checkpoint("voxcpm05b"), tmp_path / "old"))
+    for name in ("pytorch_model.bin", "audiovae.pth"):
+        content = torch.load(folder / name, weights_only=True)
+        torch.save(content, folder / name, _use_new_zipfile_serialization=False)
+    expected, ours = (
+        load_model(path, "cpu", "float32") for path in (checkpoint("voxcpm05b"), folder)
+    )
+    assert torch.equal(ours.embed_tokens, expected.embed_tokens)
+    assert hub.find(str(folder)) == folder
 
 
 @pytest.mark.parametrize(

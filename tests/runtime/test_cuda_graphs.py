@@ -149,7 +149,7 @@ def test_a_capture_changes_no_row(model: Kinds) -> None:
     for slot, stream in enumerate(streams):
         batch.join(slot, stream)
     for _ in range(12):
-        batch.graphs._captured.clear()
+        batch.graphs._graphs._captured.clear()
         batch.step()
     for stream in streams:
         assert_same(batch.output(stream), alone(ours, stream))
@@ -170,19 +170,33 @@ def test_the_padding_slot_never_advances(model: Kinds) -> None:
 @pytest.mark.parametrize("kind", tiny.KINDS)
 def test_the_engine_returns_the_same_audio_with_graphs(model: Kinds, kind: str) -> None:
     """Also for segments that continue from the first one's patches."""
-    ours = model(kind)
+    ours, recorder = model(kind), Recorder()
     segments = (Segment("Hello there."), Segment("How are you?"), Segment("Fine."))
     utterance = Utterance(segments, Voice("nobody", "Nobody"), {"inference_steps": 3}, seed=3)
-    outputs: list[Samples] = []
-    for capture in (None, Recorder()):
-        runner = ModelRunner(ours, VoiceCache(ours, kind), slots=3, length=256, capture=capture)
-        assert runner.slots == 3
-        engine = BatchedEngine(runner, rows_per_step=3, max_waiting=9, max_wait=600)
-        outputs.append(np.concatenate([chunk.samples for chunk in engine.synthesize(utterance)]))
-        engine.stop()
-    assert outputs[0].shape == outputs[1].shape
-    assert np.abs(outputs[0] - outputs[1]).max() < 1e-4
-    assert np.abs(outputs[0]).max() > 0.01
+    unpadded, replayed = (
+        ModelRunner(ours, VoiceCache(ours, kind), slots=3, length=256, capture=capture)
+        for capture in (None, recorder)
+    )
+    assert unpadded.slots == replayed.slots == 3
+    expected, eager = audio_of(unpadded, utterance), audio_of(replayed, utterance)
+    assert recorder.captured == 0, "captured while streams wait"
+    while replayed.work_idle():
+        pass
+    assert recorder.captured > 3
+    again = audio_of(replayed, utterance)
+    assert recorder.replayed > 10
+    for output in (eager, again):
+        assert output.shape == expected.shape
+        assert np.abs(output - expected).max() < 1e-4
+    assert np.abs(expected).max() > 0.01
+
+
+def audio_of(runner: ModelRunner, utterance: Utterance) -> Samples:
+    """Return the audio of an utterance from an engine of its own."""
+    engine = BatchedEngine(runner, rows_per_step=3, max_waiting=9, max_wait=600)
+    samples = np.concatenate([chunk.samples for chunk in engine.synthesize(utterance)])
+    engine.stop()
+    return samples
 
 
 def test_a_full_slot_is_an_error(model: Kinds) -> None:

@@ -78,6 +78,27 @@ def test_auto_is_bfloat16_if_the_cpu_has_instructions_for_it(
     assert dtype_of_engine(folder) == dtype
 
 
+@pytest.mark.parametrize(
+    ("capability", "dtype"),
+    [((7, 0), "float32"), ((7, 5), "float32"), ((8, 0), "bfloat16"), ((9, 0), "bfloat16")],
+)
+def test_auto_is_bfloat16_on_a_gpu_that_multiplies_it(
+    folder: str, capability: tuple[int, int], dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[tuple[str, str]] = []
+
+    def stop(_: Path, device: str, dtype: str, __: str) -> None:
+        loaded.append((device, dtype))
+        raise StartError("enough")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    monkeypatch.setattr(loader, "load_model", stop)
+    with pytest.raises(StartError, match="enough"):
+        plugin.start(settings_of(folder, device="auto"))
+    assert loaded == [("cuda", dtype)]
+
+
 def test_auto_is_float32_without_cpu_flags(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "read_text", read_text_with(None))
     assert dtype_of_engine(folder) == "float32"

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from torch.nn import functional as F  # noqa: N812
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.support.runtime.graph_batch import Batch, Counted, assert_same
-from tests.support.runtime.tape import HostError, Recorder
+from tests.support.runtime.tape import EmptyAttention, HostError, Recorder
 from voxcpm_openai.runtime.device import cuda_graphs
 from voxcpm_openai.runtime.device.batch_inputs import PrefillQueue
 from voxcpm_openai.runtime.device.cuda_graphs import enforce_eager
@@ -86,15 +87,32 @@ def test_each_stage_is_captured_once_and_then_replayed(model: Kinds) -> None:
 def test_warmup_captures_small_batches_first_and_stops_in_time(model: Kinds) -> None:
     batch = Batch(model("voxcpm15"), enforce_eager, slots=5, length=40)
     assert batch.graphs.warmup(seconds=-1) == 0
-    assert batch.graphs.warmup(seconds=600) == 1 + 4 * (1 + 2 * 3)
-    captured = list(batch.graphs._captured)  # of 1, 2, 4, 5 rows; of 16, 32, 40 positions
-    assert captured[:4] == [
+    assert batch.graphs.warmup(seconds=600) == 3 + 4 * (3 + 2 * 3)
+    captured = list(batch.graphs._graphs._captured)  # of 1, 2, 4, 5 rows; of 16, 32, 40 positions
+    assert captured[:6] == [
         LMStage(0, 64, 16),
+        LMStage(0, 128, 16),
+        LMStage(0, 256, 16),
         AcousticStage(1, 9),
         LMStage(1, 0, 16),
         LMStage(1, 64, 16),
     ]
-    assert captured[-1] == LMStage(5, 64, 40)
+    assert captured[-3:] == [LMStage(5, 64, 40), AcousticStage(5, 6), AcousticStage(5, 4)]
+
+
+@pytest.mark.parametrize(("gathers", "rows"), [(True, 128), (False, 256)])
+def test_a_text_of_70_tokens_is_padded_to_128_rows_where_keys_are_gathered(
+    model: Kinds, monkeypatch: pytest.MonkeyPatch, gathers: bool, rows: int
+) -> None:
+    ours = model("voxcpm15")
+    monkeypatch.setattr(ours.ops, "gathers_kv", gathers)
+    batch = Batch(ours, enforce_eager)
+    ran: list[Any] = []
+    monkeypatch.setattr(batch.graphs._stages, "run", ran.append)
+    batch.join(0, Counted("x" * 70))
+    batch.graphs.launch([0])
+    assert 64 < batch.prompt_tokens[0] <= 128
+    assert ran[0].tokens == rows
 
 
 def test_sizes_end_with_the_largest_that_is_needed() -> None:
@@ -111,7 +129,7 @@ def test_without_free_memory_stages_run_eagerly(
 ) -> None:
     recorder = Recorder()
     batch = Batch(model("voxcpm15"), recorder)
-    monkeypatch.setattr(batch.graphs, "_has_room", lambda: False)
+    monkeypatch.setattr(batch.graphs._graphs, "_has_room", lambda: False)
     stream = Counted("the", patches=3)
     batch.join(0, stream)
     batch.run()
@@ -140,3 +158,24 @@ def test_the_recorder_refuses_calls_that_need_the_host(
 
     with pytest.raises(HostError):
         Recorder()(stage)
+
+
+@pytest.mark.parametrize("kind", tiny.KINDS)
+def test_a_prefill_without_other_rows_runs_no_local_encoder(model: Kinds, kind: str) -> None:
+    """Up to torch 2.9, flash attention refuses a batch of 0."""
+    ours, recorder = model(kind), Recorder()
+    batch = Batch(ours, recorder)
+    for tokens in (64, 256):
+        batch.graphs._graphs.capture(LMStage(0, tokens, 120))
+    assert recorder.captured == 2
+    assert ours.local_encoder(torch.zeros(0, *ours.latent_shape)).shape == (
+        0,
+        ours.config.base.hidden_size,
+    )
+
+
+def test_the_recorder_refuses_attention_over_no_rows() -> None:
+    empty = torch.zeros(0, 2, 3, 4)  # [B, H, T, D]
+
+    with pytest.raises(EmptyAttention):
+        Recorder()(lambda: F.scaled_dot_product_attention(empty, empty, empty).sum().zero_())

@@ -16,7 +16,7 @@ GIB = 2**30
 
 def captured(batch: Batch, recorder: Recorder) -> int:
     """Speak one text as if on a GPU; return how many graphs were captured."""
-    batch.graphs._device = torch.device("cuda")
+    batch.graphs._graphs._device = torch.device("cuda")
     batch.join(0, Counted("the", patches=3))
     while batch.live:
         batch.step()

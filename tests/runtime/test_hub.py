@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import huggingface_hub
@@ -12,6 +14,7 @@ from click.testing import CliRunner
 from voxcpm_openai.cli import main
 from voxcpm_openai.runtime.errors import HubError
 from voxcpm_openai.runtime.loading import hub
+from voxcpm_openai.testing.tiny_checkpoints import KINDS
 
 
 @pytest.fixture(autouse=True)
@@ -20,8 +23,95 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "hub"
 
 
-def test_a_folder_is_returned_unchanged(tmp_path: Path) -> None:
-    assert hub.find(str(tmp_path)) == tmp_path
+def fill(folder: Path, source: Path, *without: str) -> Path:
+    """Copy a checkpoint, but for some of its files."""
+    ignore = shutil.ignore_patterns(*without) if without else None
+    return Path(shutil.copytree(source, folder, ignore=ignore))
+
+
+def snapshot_of(cache: Path) -> Path:
+    """Return where the hub's library keeps the files of VoxCPM1.5, not yet made."""
+    repo = cache / "models--openbmb--VoxCPM1.5"
+    (repo / "refs").mkdir(parents=True)
+    (repo / "refs" / "main").write_text("abc")
+    (repo / "snapshots").mkdir()
+    return repo / "snapshots" / "abc"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_folder_is_returned_unchanged(checkpoint: Callable[[str], Path], kind: str) -> None:
+    """Also with `pytorch_model.bin` and `audiovae.pth`."""
+    assert hub.find(str(checkpoint(kind))) == checkpoint(kind)
+
+
+FILES = [
+    ("voxcpm15", "config.json"),
+    ("voxcpm15", "tokenizer.json"),
+    ("voxcpm15", "model.safetensors"),
+    ("voxcpm15", "audiovae.safetensors"),
+    ("voxcpm05b", "pytorch_model.bin"),
+    ("voxcpm05b", "audiovae.pth"),
+]
+
+
+@pytest.mark.parametrize(("kind", "name"), FILES)
+@pytest.mark.parametrize("downloaded", [True, False], ids=["hub", "folder"])
+def test_a_checkpoint_without_all_files_is_not_found(
+    checkpoint: Callable[[str], Path],
+    empty_cache: Path,
+    tmp_path: Path,
+    kind: str,
+    name: str,
+    downloaded: bool,
+) -> None:
+    """A download that was cut off: in `auto`, another engine is chosen."""
+    folder = snapshot_of(empty_cache) if downloaded else tmp_path / "mine"
+    fill(folder, checkpoint(kind), name)
+    with pytest.raises(HubError, match=rf"{name}\b.* is missing") as caught:
+        hub.find("openbmb/VoxCPM1.5" if downloaded else str(folder))
+    assert ("pull openbmb/VoxCPM1.5` resumes" in str(caught.value)) is downloaded
+
+
+@pytest.mark.parametrize(("kind", "name"), FILES[2:])
+@pytest.mark.parametrize(
+    "content",
+    [
+        lambda whole: b"",
+        lambda whole: whole[:-1],
+        lambda whole: whole[: len(whole) // 2],
+        lambda whole: whole[:9],
+    ],
+    ids=["empty", "one byte less", "half", "a few bytes"],
+)
+def test_a_file_that_was_cut_off_is_named(
+    checkpoint: Callable[[str], Path],
+    tmp_path: Path,
+    kind: str,
+    name: str,
+    content: Callable[[bytes], bytes],
+) -> None:
+    folder = fill(tmp_path / "mine", checkpoint(kind))
+    (folder / name).write_bytes(content((folder / name).read_bytes()))
+    with pytest.raises(HubError, match=f"{name} is not whole"):
+        hub.find(str(folder))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"version https://git-lfs.github.com/spec/v1\n",
+        b"\2\0\0\0\0\0\0\0[]",
+        b"\2" + bytes(7) + b"{}x",
+    ],
+    ids=["a pointer of Git LFS", "no object", "too long"],
+)
+def test_what_is_no_safetensors_file_is_not_whole(
+    checkpoint: Callable[[str], Path], tmp_path: Path, content: bytes
+) -> None:
+    folder = fill(tmp_path / "mine", checkpoint("voxcpm2"))
+    (folder / "model.safetensors").write_bytes(content)
+    with pytest.raises(HubError, match=r"model\.safetensors is not whole"):
+        hub.find(str(folder))
 
 
 @pytest.mark.parametrize("model", ["./nowhere", "/nowhere", "~/nowhere", "nowhere"])
@@ -37,13 +127,10 @@ def test_an_id_that_is_not_downloaded_explains_how_to_get_it() -> None:
     assert "VOXCPM_MODEL" in str(caught.value)
 
 
-def test_a_downloaded_id_is_found_offline(empty_cache: Path) -> None:
-    repo = empty_cache / "models--openbmb--VoxCPM1.5"
-    snapshot = repo / "snapshots" / "abc"
-    snapshot.mkdir(parents=True)
-    (snapshot / "config.json").write_text("{}")
-    (repo / "refs").mkdir()
-    (repo / "refs" / "main").write_text("abc")
+def test_a_downloaded_id_is_found_offline(
+    checkpoint: Callable[[str], Path], empty_cache: Path
+) -> None:
+    snapshot = fill(snapshot_of(empty_cache), checkpoint("voxcpm15"))
     assert hub.find("openbmb/VoxCPM1.5") == snapshot
 
 

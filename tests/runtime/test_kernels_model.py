@@ -62,8 +62,8 @@ def test_without_gathered_keys_one_graph_serves_all_lengths(
     for kernels in ("torch", "triton"):
         model = load_model(checkpoint("voxcpm15"), "cpu", "float32", kernels)
         counts.append(GraphRunner(model, model.new_slots(3, 200), enforce_eager).warmup(600))
-    # For one row and two: an acoustic stage, and LM stages with and without prefill, per length.
-    assert counts == [1 + 2 * (1 + 2 * 2), 1 + 2 * (1 + 2)]
+    # For one row and two: three acoustic stages; per length, LM stages with and without prefill.
+    assert counts == [3 + 2 * (3 + 2 * 2), 2 + 2 * (3 + 2)]
 
 
 def test_every_kernel_compiles_for_an_h100(tmp_path: Path) -> None:

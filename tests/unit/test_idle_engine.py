@@ -37,6 +37,30 @@ def test_an_idle_engine_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
         assert engine._work.asleep.wait(TIMEOUT), "it does not sleep after a request"
 
 
+def test_an_idle_engine_does_the_work_that_was_put_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Part by part, and never while there is a stream."""
+    monkeypatch.setattr("voxcpm_openai.runtime.engine.engine.IDLE_SECONDS", 0.001)
+    left, done = [True, True, False], threading.Event()
+    with running() as (engine, runner):
+
+        def work_idle() -> bool:
+            assert not engine.status().streams
+            more = left.pop(0)
+            if not left:
+                done.set()
+            return more
+
+        runner.work_idle = work_idle
+        collect(engine.synthesize(utterance("length:5")))
+        assert done.wait(TIMEOUT)
+        # It ended with an answer of no: nothing is asked until the next stream.
+        left.append(False)
+        done.clear()
+        collect(engine.synthesize(utterance("length:5")))
+        assert done.wait(TIMEOUT)
+        assert engine.status().state == "ready"
+
+
 @pytest.mark.parametrize("text", ["lost-early", "length:5 lost", "length:5 lost-late:2"])
 def test_a_device_failure_is_logged_with_its_traceback(
     text: str, caplog: pytest.LogCaptureFixture

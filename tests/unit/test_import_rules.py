@@ -117,12 +117,13 @@ ALLOWED_PARTS: dict[str, set[str]] = {
 # Part of the runtime -> the other parts of it that it may import.
 ALLOWED_RUNTIME_PARTS = {
     "errors": set(),
+    "gpu": set(),
     "settings": set(),
     "threads": set(),
     "engine": {"errors"},
     "loading": {"errors"},
     "model": {"errors", "loading"},
-    "device": {"engine", "errors", "loading", "model", "threads"},
+    "device": {"engine", "errors", "gpu", "loading", "model", "threads"},
 }
 
 RUNTIME_USERS = {

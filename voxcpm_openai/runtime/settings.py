@@ -16,7 +16,7 @@ class VoxcpmSettings:
     dtype: str = setting(
         "auto",
         "The voxcpm engine's dtype: `float32`, `bfloat16`, or on a CPU `int8`. `auto`: bfloat16 "
-        "on a GPU and on a CPU with instructions for it, else float32.",
+        "on a GPU (Ampere or newer) and on a CPU with instructions for it, else float32.",
         choices=("auto", "float32", "bfloat16", "int8"),
     )
     device: str = setting(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from queue import SimpleQueue
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -19,14 +20,42 @@ def run_in_fresh_thread(work: Callable[[], T]) -> T:
     thread that ends.  The thread is a daemon: a process that exits does not wait for it.
     """
     result: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            result.set_result(work())
-        except Exception as error:  # noqa: BLE001  (raised again in the caller's thread)
-            result.set_exception(error)
-
-    thread = threading.Thread(target=run, name="voxcpm-torch", daemon=True)
+    thread = threading.Thread(target=_settle, args=(result, work), name="voxcpm-torch", daemon=True)
     thread.start()
     thread.join()
     return result.result()
+
+
+class LastingThread:
+    """A thread that runs one piece of work after the other, as long as the process lives.
+
+    On a GPU libraries keep plans and workspaces for each thread, which a fresh one makes anew.  The
+    thread starts with the first work and is a daemon, as above.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._work: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def run(self, work: Callable[[], T]) -> T:
+        """Run ``work`` after what other threads gave before; return or raise what it does."""
+        result: Future[T] = Future()
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._thread.start()
+        self._work.put(lambda: _settle(result, work))
+        return result.result()
+
+    def _run(self) -> None:
+        while True:
+            self._work.get()()
+
+
+def _settle(result: Future[T], work: Callable[[], T]) -> None:
+    try:
+        result.set_result(work())
+    except BaseException as error:  # noqa: BLE001  (raised again in the caller's thread)
+        result.set_exception(error)

@@ -136,6 +136,10 @@ class MockRunner:
         self._raise(job, "no-continuation", ValueError)
         return ("prompt", job.seed)
 
+    def work_idle(self) -> bool:
+        """Do nothing: no work is put off."""
+        return False
+
     def status(self) -> Mapping[str, object]:
         """Return a fixed value."""
         return {"memory": 7}

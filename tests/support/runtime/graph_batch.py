@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
-from voxcpm_openai.runtime.device.cuda_graphs import Capture, GraphRunner
+from voxcpm_openai.runtime.device.cuda_graphs import Capture, GraphRunner, Graphs, Run
+from voxcpm_openai.runtime.device.stages import Stage
 from voxcpm_openai.runtime.model.noise import Noise
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 from voxcpm_openai.testing.streams import Output, Stream, clip
@@ -24,13 +25,22 @@ class Counted(Stream):
         return Noise(model.device)(seeds, numbers, channels, frames)  # [T, C, P]
 
 
+class CapturingGraphs(Graphs):
+    """Captures graphs at first use, so that short streams replay all their stages."""
+
+    def run_of(self, stage: Stage) -> Run:
+        self.capture(stage)
+        return super().run_of(stage)
+
+
 class Batch:
-    """A ``GraphRunner`` and the streams in its slots."""
+    """A ``GraphRunner`` that captures at first use, and the streams in its slots."""
 
     def __init__(self, model: VoxCPM, capture: Capture, slots: int = 6, length: int = 120) -> None:
         self.model = model
         self.slots = model.new_slots(slots + 1, length)
         self.graphs = GraphRunner(model, self.slots, capture)
+        self.graphs._graphs = CapturingGraphs(self.graphs._stages, capture, model.device)
         self.live: dict[int, Stream] = {}
         self.patches: dict[Stream, list[tuple[torch.Tensor, bool, torch.Tensor]]] = {}
         self.prompt_tokens: dict[int, int] = {}  # of each slot's last stream

@@ -1,8 +1,8 @@
 """CUDA graphs, simulated on a CPU: records operators with their tensors, and replays them.
 
 Python does not run at a replay, and every tensor keeps its address.  What would break a capture, or
-make its replay wrong, is an error: reading a number from the device, and making a tensor on the
-host.
+make its replay wrong, is an error: reading a number from the device, making a tensor on the host,
+and attention over no rows, which PyTorch's kernels refused up to 2.9.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -31,12 +32,19 @@ HOST_CALLS = {
 FACTORIES = {torch.arange, torch.zeros, torch.ones, torch.full, torch.empty, torch.linspace}
 
 
-class HostError(AssertionError):
-    """A stage synchronized with the host, or copied from it."""
+class HostError(BaseException):
+    """A stage synchronized with the host, or copied from it.
+
+    Not an Exception: a runner goes on without a graph where a capture raises one.
+    """
 
 
-class _NoHost(TorchFunctionMode):
-    """Refuses calls that are no operator on a CPU, such as ``tolist``."""
+class EmptyAttention(BaseException):
+    """A stage computed attention for a batch of 0."""
+
+
+class _Refusing(TorchFunctionMode):
+    """Refuses calls that are no operator on a CPU, such as ``tolist``, and empty attention."""
 
     def __torch_function__(
         self, function: Callable[..., Any], _: Any, args: Any = (), kwargs: Any = None
@@ -48,6 +56,8 @@ class _NoHost(TorchFunctionMode):
         on_host = function in FACTORIES and kwargs.get("device") is None
         if function in HOST_CALLS or moved or on_host:
             raise HostError(function.__name__)
+        if function is scaled_dot_product_attention and not args[0].numel():
+            raise EmptyAttention(args[0].shape)
         return function(*args, **kwargs)
 
 
@@ -88,7 +98,7 @@ class Recorder:
 
     def __call__(self, run: Run) -> Run:
         run()
-        with _NoHost(), Tape() as tape:
+        with _Refusing(), Tape() as tape:
             run()
         self.captured += 1
 

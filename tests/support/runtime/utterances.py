@@ -28,7 +28,9 @@ def collect(stream: AudioStream) -> Samples:
     return np.concatenate([np.zeros(0, np.float32), *(chunk.samples for chunk in stream)])
 
 
-def settings_of(model: str | Path, *, dtype: str = "auto", **server: Any) -> Settings:
-    """Return settings for a checkpoint on the CPU; ``server``: the server's own settings."""
-    environ = {"VOXCPM_MODEL": str(model), "VOXCPM_DEVICE": "cpu", "VOXCPM_DTYPE": dtype}
+def settings_of(
+    model: str | Path, *, dtype: str = "auto", device: str = "cpu", **server: Any
+) -> Settings:
+    """Return settings for a checkpoint; ``server``: the server's own settings."""
+    environ = {"VOXCPM_MODEL": str(model), "VOXCPM_DEVICE": device, "VOXCPM_DTYPE": dtype}
     return Settings(**{"threads": 1, **server}, raw=RawSettings(environ=environ))

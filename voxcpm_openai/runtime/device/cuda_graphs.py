@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 import torch
@@ -17,13 +17,8 @@ from torch import Tensor
 
 from voxcpm_openai.runtime.device.async_copy import DeviceStep
 from voxcpm_openai.runtime.device.batch_inputs import MAX_PREFILL_TOKENS, PrefillChunk, PrefillQueue
-from voxcpm_openai.runtime.device.stages import (
-    MAX_EVALUATIONS,
-    AcousticStage,
-    LMStage,
-    Stage,
-    Stages,
-)
+from voxcpm_openai.runtime.device.stages import AcousticStage, LMStage, Stage, Stages
+from voxcpm_openai.runtime.errors import DeviceError
 from voxcpm_openai.runtime.model.state import Slots
 from voxcpm_openai.runtime.model.voxcpm import SequencePart, VoxCPM
 
@@ -31,14 +26,17 @@ logger = logging.getLogger(__name__)
 
 BATCH_SIZES = (1, 2, 4, *range(8, 128, 8), *range(128, 4097, 32))
 """Rows of a stage."""
-PREFILL_SIZES = (0, 64, MAX_PREFILL_TOKENS)
-"""Prompt tokens of a stage."""
+PREFILL_SIZES = (0, 64, 128, MAX_PREFILL_TOKENS)
+"""Prompt tokens of a stage; 128 only where each row gathers keys and values, which costs more than
+its share of the products."""
 KV_LENGTHS = (256, 512, 1024, 2048, 4096, 8192)
 """Positions that the language models attend to, where keys and values are gathered first."""
-EVALUATION_COUNTS = (4, 6, 9, 16, 32, 64, MAX_EVALUATIONS)
-"""Evaluations of LocDiT: those of 5, 7 and 10 steps, which the presets use, and some others."""
-DEFAULT_EVALUATIONS = 9
-"""The evaluations that ``warmup`` captures graphs for."""
+PRESET_EVALUATIONS = (9, 6, 4)
+"""Evaluations of LocDiT that ``warmup`` captures graphs for: those of 10, 7 and 5 steps, which the
+presets use."""
+EVALUATION_COUNTS = (4, 6, 9, 16)
+"""Evaluations of graphs.  More run eagerly: clients may ask for any number of steps, and each graph
+takes memory, and up to .6 s in which nothing else runs."""
 MIN_FREE_BYTES = 2**30
 """No more graphs are captured when less memory is free on the device."""
 
@@ -55,15 +53,16 @@ class GraphRunner:
 
     def __init__(self, model: VoxCPM, slots: Slots, capture: Capture) -> None:
         self._slots = slots
-        self._device = model.device
         self._stages = Stages(model, slots)
-        self._capture = capture
+        self._graphs = Graphs(self._stages, capture, model.device)
         self._batch_sizes = _sizes_up_to(BATCH_SIZES, slots.count - 1)
         kv_lengths = KV_LENGTHS if model.ops.gathers_kv else ()
         self._kv_lengths = _sizes_up_to(kv_lengths, slots.length)
+        self._prefill_sizes = tuple(
+            size for size in PREFILL_SIZES if size != 128 or model.ops.gathers_kv
+        )
         self._evaluations: dict[int, int] = {}  # of each slot's job
         self._prefill_queues: dict[int, PrefillQueue] = {}  # by slot, in the order of arrival
-        self._captured: dict[Stage, Run] = {}
 
     @property
     def latents(self) -> Tensor:
@@ -92,8 +91,11 @@ class GraphRunner:
         lm_slots = [slot for slot in slots if self._slots.pending_encode[slot]]
         prefill = self._prefill_chunks(slots)
         acoustic_slots = [slot for slot in slots if slot not in self._prefill_queues]
-        run_lm = self._graph(self._lm_stage(lm_slots, prefill)) if lm_slots or prefill else None
-        run_acoustic = self._graph(self._acoustic_stage(acoustic_slots)) if acoustic_slots else None
+        graphs, run_lm, run_acoustic = self._graphs, None, None
+        if lm_slots or prefill:
+            run_lm = graphs.run_of(self._lm_stage(lm_slots, prefill))
+        if acoustic_slots:
+            run_acoustic = graphs.run_of(self._acoustic_stage(acoustic_slots))
         self._stages.inputs.upload(lm_slots, acoustic_slots, prefill)
         if run_lm:
             run_lm()
@@ -130,46 +132,135 @@ class GraphRunner:
         tokens = sum(len(part) for chunk in prefill for part in chunk.parts)
         return LMStage(
             _smallest_at_least((0, *self._batch_sizes), len(lm_slots)),
-            _smallest_at_least(PREFILL_SIZES, tokens),
+            _smallest_at_least(self._prefill_sizes, tokens),
             _smallest_at_least(self._kv_lengths, kv_len),
         )
 
     def _acoustic_stage(self, acoustic_slots: Sequence[int]) -> AcousticStage:
         evaluations = max(self._evaluations[slot] for slot in acoustic_slots)
-        return AcousticStage(
-            _smallest_at_least(self._batch_sizes, len(acoustic_slots)),
-            _smallest_at_least(EVALUATION_COUNTS, evaluations),
-        )
+        if evaluations <= EVALUATION_COUNTS[-1]:
+            evaluations = _smallest_at_least(EVALUATION_COUNTS, evaluations)
+        rows = _smallest_at_least(self._batch_sizes, len(acoustic_slots))
+        return AcousticStage(rows, evaluations)
 
     @torch.inference_mode()
     def warmup(self, seconds: float) -> int:
-        """Capture the most used graphs for ``seconds``; return the number of graphs."""
+        """Capture the most used graphs for ``seconds``; return the number of graphs.
+
+        Kernels are compiled before, which may take longer, and without graphs as well.
+        """
+        self._run_each_kind()
         begun = time.monotonic()
         for stage in self._default_stages():
             if time.monotonic() > begun + seconds:
                 break
-            self._graph(stage)
-        count, elapsed = len(self._captured), time.monotonic() - begun
+            self._graphs.capture(stage)
+        count, elapsed = self._graphs.status()["captured"], time.monotonic() - begun
         logger.info("%d graphs are ready after %.1f s", count, elapsed)
         return count
 
+    def _run_each_kind(self) -> None:
+        """Run a stage of each kind for which kernels are compiled, libraries loaded, plans made.
+
+        These depend on the rows, not on the positions; on the evaluations only at multiples of 16.
+        """
+        begun, shortest = time.monotonic(), (self._kv_lengths[0], min(PRESET_EVALUATIONS))
+        self._stages.inputs.upload([], [], [])  # so that only the padding slot is changed
+        self._stages.run(AcousticStage(1, EVALUATION_COUNTS[-1]))
+        for stage in self._default_stages():
+            if stage[-1] in shortest:  # positions, or evaluations
+                self._stages.run(stage)
+        logger.info("kernels are ready after %.1f s", time.monotonic() - begun)
+
     def _default_stages(self) -> Iterator[Stage]:
         """Yield small batches first: the first clients need them."""
-        yield LMStage(0, PREFILL_SIZES[1], self._kv_lengths[0])
+        for tokens in self._prefill_sizes[1:]:
+            yield LMStage(0, tokens, self._kv_lengths[0])
+        default, *others = PRESET_EVALUATIONS
         for rows in self._batch_sizes:
-            yield AcousticStage(rows, DEFAULT_EVALUATIONS)
+            yield AcousticStage(rows, default)
             for kv_len in self._kv_lengths:
                 yield LMStage(rows, 0, kv_len)
-                yield LMStage(rows, PREFILL_SIZES[1], kv_len)
+                yield LMStage(rows, self._prefill_sizes[1], kv_len)
+            for evaluations in others:
+                yield AcousticStage(rows, evaluations)
 
-    def _graph(self, stage: Stage) -> Run:
-        """Return the graph of a stage, captured at its first use if memory is left for it."""
-        if stage not in self._captured:
-            run = partial(self._stages.run, stage)
-            # A capture may run the stage: on the padding slot only.
-            self._stages.inputs.upload([], [], [])
-            self._captured[stage] = self._capture(run) if self._has_room() else run
-        return self._captured[stage]
+    @torch.inference_mode()
+    def capture_wanted(self) -> bool:
+        """Capture a graph that a step lacked, while no step is in flight; return whether one was.
+
+        It takes up to .6 s.
+        """
+        return self._graphs.capture_wanted()
+
+    def status(self) -> Mapping[str, int]:
+        """Return the numbers of graphs; see ``Graphs.status``."""
+        return self._graphs.status()
+
+
+class Graphs:
+    """The graphs of the stages.  A stage without one runs eagerly, and wants one."""
+
+    def __init__(self, stages: Stages, capture: Capture, device: torch.device) -> None:
+        self._stages = stages
+        self._capture = capture
+        self._device = device
+        self._captured: dict[Stage, Run] = {}
+        self._wanted: dict[Stage, None] = {}  # the one wanted first comes first
+        self._failed: set[Stage] = set()
+        self._skipped: set[Stage] = set()  # for lack of memory
+
+    def run_of(self, stage: Stage) -> Run:
+        """Return what runs a stage: its graph, or its operators."""
+        if (graph := self._captured.get(stage)) is not None:
+            return graph
+        if self._capture is not enforce_eager and _may_have_graph(stage):
+            self._wanted[stage] = None
+        return partial(self._stages.run, stage)
+
+    def capture_wanted(self) -> bool:
+        """Capture the graph that was wanted first; return whether one was wanted."""
+        for stage in self._wanted:
+            self.capture(stage)
+            return True
+        return False
+
+    def capture(self, stage: Stage) -> None:
+        """Capture a graph if memory is left for it.  If that fails, the stage runs eagerly.
+
+        Raises DeviceError if the device is lost.
+        """
+        self._wanted.pop(stage, None)
+        if stage in self._captured or stage in self._failed or stage in self._skipped:
+            return
+        if not self._has_room():
+            self._skipped.add(stage)
+            return
+        # A capture may run the stage: on the padding slot only.
+        self._stages.inputs.upload([], [], [])
+        try:
+            self._captured[stage] = self._capture(partial(self._stages.run, stage))
+        except Exception:  # of PyTorch, a library or a compiler
+            self._check_device()
+            logger.warning("%s is not captured and runs eagerly", stage, exc_info=True)
+            self._failed.add(stage)
+
+    def status(self) -> Mapping[str, int]:
+        """Return the numbers of graphs: captured, wanted, failed, skipped for lack of memory."""
+        return {
+            "captured": len(self._captured),
+            "wanted": len(self._wanted),
+            "failed": len(self._failed),
+            "skipped": len(self._skipped),
+        }
+
+    def _check_device(self) -> None:
+        """Raise DeviceError if what the device was given has failed."""
+        if self._device.type == "cuda":
+            try:
+                torch.cuda.synchronize(self._device)
+            except RuntimeError as error:
+                raise DeviceError(str(error)) from error
 
     def _has_room(self) -> bool:
         if self._device.type != "cuda":
@@ -201,11 +292,19 @@ class CudaCapture:
             run()
         current.wait_stream(self._stream)
         graph = torch.cuda.CUDAGraph()
-        # Other threads encode clips meanwhile: their calls must not invalidate the capture.
-        with torch.cuda.graph(
-            graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
-        ):
-            run()
+        try:
+            # A capture that fails at its end leaves its stream current: the outer block does not.
+            # Other threads encode clips meanwhile: their calls must not invalidate the capture.
+            with (
+                torch.cuda.stream(current),
+                torch.cuda.graph(
+                    graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
+                ),
+            ):
+                run()
+        except Exception:
+            self._pool = torch.cuda.graph_pool_handle()  # PyTorch may still record into the old one
+            raise
         replay: Run = graph.replay
         return replay
 
@@ -213,6 +312,10 @@ class CudaCapture:
 def enforce_eager(run: Run) -> Run:
     """Capture nothing: the eager fallback."""
     return run
+
+
+def _may_have_graph(stage: Stage) -> bool:
+    return isinstance(stage, LMStage) or stage.evaluations <= EVALUATION_COUNTS[-1]
 
 
 def _sizes_up_to(sizes: Sequence[int], largest: int) -> tuple[int, ...]:

@@ -11,6 +11,8 @@ from voxcpm_openai.errors import Overloaded
 from voxcpm_openai.runtime.errors import DeviceError
 
 RETRY_SECONDS = 5
+LOST = ("CUDA error", "cuDNN error", "Triton Error [CUDA]")
+"""How the messages of PyTorch, of cuDNN in PyTorch, and of Triton begin when a device is lost."""
 
 
 @contextmanager
@@ -27,7 +29,7 @@ def device_faults() -> Iterator[None]:
             retry_after=RETRY_SECONDS,
         ) from error
     except RuntimeError as error:
-        # After a CUDA error, every later call fails too.
-        if "CUDA error" in str(error):
+        # After such an error, every later call fails too.
+        if any(lost in str(error) for lost in LOST):
             raise DeviceError(str(error)) from error
         raise

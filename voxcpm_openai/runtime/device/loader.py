@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sysconfig
 from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 
 from voxcpm_openai.errors import StartError
+from voxcpm_openai.runtime import gpu
 from voxcpm_openai.runtime.loading.checkpoint import Checkpoint
 from voxcpm_openai.runtime.loading.tokenizer import TextTokenizer
 from voxcpm_openai.runtime.model import config
@@ -19,22 +23,56 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.fl
 ARCHITECTURES = {"voxcpm": VoxCPM, "voxcpm2": VoxCPM2}
 
 
+def choose_device(asked: str) -> str:
+    """Return the device for a setting: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
+
+    Raises StartError if it should be a GPU, or one is here, and PyTorch cannot use it: speech on
+    the CPU instead would be too slow, and nobody would be told.
+    """
+    if asked == "cpu" or (asked == "auto" and not gpu.present() and not torch.cuda.is_available()):
+        return "cpu"
+    if not torch.cuda.is_available():
+        reason = gpu.mismatch() or (
+            f"PyTorch {torch.__version__} for CUDA {torch.version.cuda} finds no GPU that it can "
+            f"use; the driver takes CUDA {gpu.driver_cuda() or 'of an unknown version'}. "
+            "VOXCPM_DEVICE=cpu runs on the CPU, slowly."
+        )
+        raise StartError(f"VOXCPM_DEVICE = {asked!r}: {reason}")
+    return "cuda" if asked == "auto" else asked
+
+
 def load_model(folder: Path, device: str, dtype: str, kernels: str = "torch") -> VoxCPM:
     """Load the checkpoint in ``folder``.
 
     ``device``: ``cpu``, ``cuda`` or ``cuda:1``.  ``dtype``: one of ``DTYPES``; the VAE is always
-    float32.  ``int8``, on a CPU only: the transformers multiply in 8 bits, all else is float32.
-    ``kernels``: ``torch``, or on a GPU ``triton``.  Raises CheckpointError for what is missing or
-    wrong in the checkpoint, StartError for what the device cannot do.
+    float32, on a GPU beside bfloat16 with products in TF32.  ``int8``, on a CPU only: the
+    transformers multiply in 8 bits, all else is float32.  ``kernels``: ``torch``, or on a GPU
+    ``triton``.  Raises CheckpointError for what is missing or wrong in the checkpoint, StartError
+    for what the device cannot do.
     """
     checkpoint = Checkpoint(folder)
     parsed = config.parse(checkpoint.config())
     tokenizer = TextTokenizer(checkpoint.tokenizer())
     target = torch.device(device)
+    if target.type == "cuda":
+        # cuDNN's attention, which PyTorch prefers from 2.11 on, plans each shape for half a second.
+        torch.backends.cuda.enable_cudnn_sdp(False)
     ops = _triton_ops(target) if kernels == "triton" else TorchOps()
     weights = checkpoint.model(target, DTYPES[dtype], int8=dtype == "int8")
-    vae = checkpoint.vae(target)
+    # Rounding to 10 bits is far below that of a model in bfloat16.
+    vae = checkpoint.vae(target, tf32=target.type == "cuda" and dtype == "bfloat16")
     return ARCHITECTURES[parsed.architecture](parsed, weights, vae, tokenizer, ops)
+
+
+def _missing_to_compile() -> str | None:
+    """Return what Triton would miss to compile its launchers, looked for where it looks."""
+    own = os.environ.get("CC")
+    names = ("gcc", "clang") if own is None else (own,)
+    if not any(shutil.which(name) for name in names):
+        return f"a C compiler: there is no {' and no '.join(names)}"
+    scheme = sysconfig.get_default_scheme().replace("posix_local", "posix_prefix")
+    header = Path(sysconfig.get_path("include", scheme)) / "Python.h"
+    return None if header.is_file() else f"{header}"
 
 
 def _triton_ops(device: torch.device) -> Ops:
@@ -48,6 +86,11 @@ def _triton_ops(device: torch.device) -> Ops:
         raise StartError(
             "VOXCPM_KERNELS=triton needs the package triton, which PyTorch's CUDA builds bring; "
             "it is not installed. Leave it at torch."
+        )
+    if missing := _missing_to_compile():
+        raise StartError(
+            f"VOXCPM_KERNELS=triton compiles C at the first start, which needs {missing}. Install "
+            "it (Debian, Ubuntu: gcc, libc6-dev and python3-dev), or leave VOXCPM_KERNELS at torch."
         )
     from voxcpm_openai.runtime.model.kernels.triton_ops import TritonOps
 

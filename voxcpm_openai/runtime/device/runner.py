@@ -101,7 +101,10 @@ class ModelRunner:
         self._slot_states: dict[int, SlotState] = {}
 
     def capture(self, seconds: float) -> None:
-        """Capture the most used graphs for ``seconds``, before the engine starts."""
+        """Compile kernels, then capture the most used graphs for ``seconds``.
+
+        For a GPU, before the engine starts; nothing is done on a CPU.
+        """
         if self._graphs is not None:
             self._graphs.warmup(seconds)
 
@@ -213,16 +216,26 @@ class ModelRunner:
             continuation.prompt = self._model.prompt(continuation.patches)
         return continuation.prompt
 
+    def work_idle(self) -> bool:
+        """Capture a CUDA graph that a step lacked; return whether there was one."""
+        with device_faults():
+            return self._graphs is not None and self._graphs.capture_wanted()
+
     def status(self) -> Mapping[str, object]:
-        """Return the device, the dtype, the number of slots and the memory in use in bytes."""
+        """Return the device, the dtype, the number of slots and the memory in use in bytes.
+
+        On a GPU also the numbers of ``graphs``.
+        """
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         if self._model.device.type == "cuda":
             memory = torch.cuda.memory_allocated(self._model.device)
+        graphs = {} if self._graphs is None else {"graphs": self._graphs.status()}
         return {
             "device": str(self._model.device),
             "dtype": "int8" if self._model.int8 else str(self._model.dtype).removeprefix("torch."),
             "slots": self.slots,
             "memory_bytes": memory,
+            **graphs,
         }
 
     def _direction(self, utterance: Utterance) -> str:

@@ -12,8 +12,7 @@ import hashlib
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from torch import Tensor
 from voxcpm_openai.runtime.model.state import KVPrefix, SpeakerPrompt
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 from voxcpm_openai.runtime.model.voxcpm2 import VoxCPM2
-from voxcpm_openai.runtime.threads import run_in_fresh_thread
+from voxcpm_openai.runtime.threads import LastingThread, run_in_fresh_thread
 
 MAX_ENTRIES = 64
 """Voices in memory; a clip of 10 s takes 2.4 MB for VoxCPM2 and far less for the others."""
@@ -41,6 +40,13 @@ class EncodedVoice:
     latents: Tensor
     prefix: KVPrefix | None = None
     prompt: SpeakerPrompt | None = None
+
+    @property
+    def on_device(self) -> list[Tensor]:
+        """The tensors that steps read."""
+        prompt = self.prompt
+        tensors = [] if prompt is None else [prompt.patch, prompt.tokens, prompt.conv_state]
+        return tensors if self.prefix is None else [*tensors, self.prefix.kv]
 
 
 @dataclass(slots=True)
@@ -62,6 +68,7 @@ class VoiceCache:
         self._entries: OrderedDict[str, _Entry] = OrderedDict()  # the one used last at the end
         self._lock = threading.Lock()
         self._encoding: dict[str, threading.Lock] = {}
+        self._encoder = _GPUEncoder(model.device) if model.device.type == "cuda" else None
 
     def get(self, clip: Path) -> EncodedVoice:
         """Return the encoded clip.  Raises InvalidRequest for a file without audio."""
@@ -78,7 +85,8 @@ class VoiceCache:
             with self._lock:
                 if (voice := self._lookup(key, clip)) is not None:
                     return voice
-            voice = run_in_fresh_thread(lambda: self._encode(key, clip))
+            run = run_in_fresh_thread if self._encoder is None else self._encoder.run
+            voice = run(lambda: self._encode(key, clip))
             with self._lock:
                 self._entries[key] = _Entry(voice, {clip})
                 self._encoding.pop(key, None)
@@ -102,11 +110,10 @@ class VoiceCache:
                 del self._entries[key]
 
     def _encode(self, key: str, clip: Path) -> EncodedVoice:
-        with _own_stream(self._model.device):
-            latents = self._latents(key, clip)
-            if isinstance(self._model, VoxCPM2):
-                return EncodedVoice(latents, self._model.prefix(latents))
-            return EncodedVoice(latents, prompt=self._model.prompt(latents))
+        latents = self._latents(key, clip)
+        if isinstance(self._model, VoxCPM2):
+            return EncodedVoice(latents, self._model.prefix(latents))
+        return EncodedVoice(latents, prompt=self._model.prompt(latents))
 
     def _latents(self, key: str, clip: Path) -> Tensor:
         """Return the latents of a clip, ``[T, P, C]``, from disk if they are there."""
@@ -130,16 +137,31 @@ class VoiceCache:
         return latents
 
 
-@contextmanager
-def _own_stream(device: torch.device) -> Iterator[None]:
-    """Run the block on a CUDA stream of its own, and wait for it.
+class _GPUEncoder:
+    """Encodes clips one after the other, in one thread and on one CUDA stream.
 
-    On the stream of the steps, encoding would delay the audio of all rows.
+    On the stream of the steps, encoding would delay the audio of all rows.  A new thread and stream
+    for each clip would plan its convolutions anew, and keep 64 to 88 MB for each stream.
     """
-    if device.type != "cuda":
-        yield
-        return
-    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-    with torch.cuda.stream(stream):
-        yield
-    stream.synchronize()
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._thread = LastingThread("voxcpm-clips")
+        self._stream: torch.cuda.Stream | None = None
+
+    def run(self, encode: Callable[[], EncodedVoice]) -> EncodedVoice:
+        """Return what ``encode`` returns, complete and for use on the stream of the steps."""
+        return self._thread.run(lambda: self._run(encode))
+
+    def _run(self, encode: Callable[[], EncodedVoice]) -> EncodedVoice:
+        if self._stream is None:
+            self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+        with torch.cuda.stream(self._stream):
+            voice = encode()
+        self._stream.synchronize()
+        # The memory of a voice that is dropped must not serve the next clip before the steps that
+        # read it have ended.
+        steps = torch.cuda.default_stream(self._device)
+        for tensor in voice.on_device:
+            tensor.record_stream(steps)
+        return voice

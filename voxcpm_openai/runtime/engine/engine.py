@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Set
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from voxcpm_openai.contracts import (
     Capabilities,
@@ -19,8 +18,8 @@ from voxcpm_openai.contracts import (
 from voxcpm_openai.errors import EngineFailed, RequestError, Unavailable
 from voxcpm_openai.runtime.engine.job import JobState
 from voxcpm_openai.runtime.engine.prepare import prepare_request
-from voxcpm_openai.runtime.engine.runner_protocol import Runner, Step
-from voxcpm_openai.runtime.engine.scheduler import BatchRow, Scheduler
+from voxcpm_openai.runtime.engine.runner_protocol import Runner
+from voxcpm_openai.runtime.engine.scheduler import BatchRow, InFlightStep, Scheduler
 from voxcpm_openai.runtime.engine.stream import BatchedStream
 from voxcpm_openai.runtime.engine.timing import LaunchTimer
 from voxcpm_openai.runtime.errors import DeviceError
@@ -29,15 +28,8 @@ logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.002
 """How often the engine polls the device while it holds back a launch."""
-
-
-@dataclass(frozen=True, slots=True)
-class InFlightStep:
-    """A launched step and its rows by slot.  Rows that left meanwhile get nothing of it."""
-
-    step: Step
-    rows: Mapping[int, BatchRow]
-    launched: float
+IDLE_SECONDS = 1.0
+"""How long no stream is there before each part of the work that the runner put off."""
 
 
 class BatchedEngine(Engine):
@@ -180,12 +172,19 @@ class BatchedEngine(Engine):
             self._release(slots)
 
     def _wait_for_work(self) -> bool:
-        """Wait for a stream; return False when the engine is to end."""
-        with self._work:
-            self._work.wait_for(
-                lambda: self._state != "ready" or self._scheduler.streams or self._in_flight
-            )
-            return self._state == "ready"
+        """Wait for a stream; return False when the engine is to end.
+
+        The runner does the work that was put off meanwhile, part by part.
+        """
+        more = True
+        while True:
+            with self._work:
+                if self._work.wait_for(self._has_work, IDLE_SECONDS if more else None):
+                    return self._state == "ready"
+            more = self._runner.work_idle()
+
+    def _has_work(self) -> bool:
+        return self._state != "ready" or bool(self._scheduler.streams or self._in_flight)
 
     def _iterate(self) -> None:
         """Remove cancelled streams, admit, launch the rows due first, deliver the previous step.

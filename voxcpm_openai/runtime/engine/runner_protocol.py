@@ -57,9 +57,9 @@ class FinishedStep:
 class Runner(Protocol):
     """Owns the model and the contents of the slots.  It starts no thread.
 
-    The engine's thread calls ``admit``, ``launch``, ``release`` and ``continuation_from``; other
-    threads call ``prepare_segment`` and ``status`` at any time.  All of them, and the methods of a
-    step, may raise DeviceError.
+    The engine's thread calls ``admit``, ``launch``, ``release``, ``continuation_from`` and
+    ``work_idle``; other threads call ``prepare_segment`` and ``status`` at any time.  All of them,
+    and the methods of a step, may raise DeviceError.
 
     With an asynchronous device, all of these may be called during a step: what they ask of the
     device runs after it.  At most two steps are in flight.
@@ -107,6 +107,12 @@ class Runner(Protocol):
         The job is done, and the slot that it was last admitted to is not released yet.  The result
         may outlive the job's stream by as long as a session lasts, so it holds no more than a
         prompt needs; later jobs get it any number of times.
+        """
+
+    def work_idle(self) -> bool:
+        """Do a part of the work that was put off, while there is no stream and no step in flight.
+
+        Return whether there was any.  A request that comes meanwhile waits for it.
         """
 
     def status(self) -> Mapping[str, object]:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import heapq
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
 from voxcpm_openai.errors import Overloaded
 from voxcpm_openai.runtime.engine.job import Job, JobState
+from voxcpm_openai.runtime.engine.runner_protocol import Step
 from voxcpm_openai.runtime.engine.stream import BatchedStream
 from voxcpm_openai.runtime.engine.timing import StepCostModel, smoothed
 
@@ -26,6 +28,15 @@ class BatchRow(NamedTuple):
 
     stream: BatchedStream
     job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class InFlightStep:
+    """A launched step and its rows by slot.  Rows that left meanwhile get nothing of it."""
+
+    step: Step
+    rows: Mapping[int, BatchRow]
+    launched: float
 
 
 class Scheduler:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from voxcpm_openai.runtime.errors import CheckpointError
-
-# The first file that exists is used, as upstream does.
-MODEL_FILES = ("model.safetensors", "pytorch_model.bin")
-VAE_FILES = ("audiovae.safetensors", "audiovae.pth")
+from voxcpm_openai.runtime.loading.files import MODEL_FILES, VAE_FILES
 
 
 class Checkpoint:
@@ -48,9 +46,12 @@ class Checkpoint:
         """
         return Weights(TensorFile(self._find(MODEL_FILES)), device, dtype, int8=int8)
 
-    def vae(self, device: torch.device) -> Weights:
-        """Return the tensors of the audio VAE, always in float32 as upstream runs it."""
-        return Weights(TensorFile(self._find(VAE_FILES)), device, torch.float32)
+    def vae(self, device: torch.device, *, tf32: bool = False) -> Weights:
+        """Return the tensors of the audio VAE, always in float32 as upstream runs it.
+
+        ``tf32``: its matrix products may round their inputs.
+        """
+        return Weights(TensorFile(self._find(VAE_FILES)), device, torch.float32, tf32=tf32)
 
     def _find(self, names: tuple[str, ...]) -> Path:
         for name in names:
@@ -89,8 +90,10 @@ class TensorFile:
 
     def _pickled(self) -> Callable[[str], Tensor]:
         try:
-            # Memory-mapped: the system can evict the pages at any time.
-            content = torch.load(self.path, map_location="cpu", weights_only=True, mmap=True)
+            # Memory-mapped: the system can evict the pages at any time.  PyTorch maps zip archives
+            # only, which it has written since 1.6.
+            mmap = zipfile.is_zipfile(self.path)
+            content = torch.load(self.path, map_location="cpu", weights_only=True, mmap=mmap)
         except Exception as error:  # torch and pickle raise many types here
             raise CheckpointError(f"{self.path} cannot be read: {error}") from error
         tensors = content.get("state_dict", content) if isinstance(content, dict) else content
@@ -113,17 +116,19 @@ class Weights:
         prefix: str = "",
         *,
         int8: bool = False,
+        tf32: bool = False,
     ) -> None:
         self.file = file
         self.device = device
         self.dtype = dtype
         self.prefix = prefix
         self.int8 = int8
+        self.tf32 = tf32
 
     def under(self, name: str) -> Weights:
         """Return the tensors whose names continue with ``name`` and a dot."""
         prefix = f"{self.prefix}{name}."
-        return Weights(self.file, self.device, self.dtype, prefix, int8=self.int8)
+        return Weights(self.file, self.device, self.dtype, prefix, int8=self.int8, tf32=self.tf32)
 
     def tensor(self, name: str, *shape: int) -> Tensor:
         """Return one tensor.  Raises CheckpointError unless it has this shape."""

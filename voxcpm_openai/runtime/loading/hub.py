@@ -5,29 +5,41 @@ from __future__ import annotations
 from pathlib import Path
 
 from voxcpm_openai.runtime.errors import HubError
+from voxcpm_openai.runtime.loading import files
 
-FILES = ["*.json", "*.safetensors", "*.bin", "*.pth"]
+PATTERNS = ["*.json", "*.safetensors", "*.bin", "*.pth"]
 """The files of a checkpoint; the hub's repositories contain pictures and demos too."""
 NEEDED = "config.json, tokenizer.json, model.safetensors (or pytorch_model.bin) and audiovae.pth"
 
 
 def find(model: str) -> Path:
-    """Return the folder of a checkpoint: the one named, or the hub's local cache of it.
+    """Return the folder of a checkpoint, with all its files: the one named, or in the hub's cache.
 
     Downloads nothing.  Raises HubError, which says how to get the files.
     """
     if (folder := Path(model).expanduser()).is_dir():
+        if faults := files.faults(folder):
+            raise HubError(
+                f"VOXCPM_MODEL = {model!r}: {'; '.join(faults)}. A checkpoint has {NEEDED}; if its "
+                "download was cut off, fetch the rest."
+            )
         return folder
     if _looks_like_path(model):
         raise HubError(f"VOXCPM_MODEL = {model!r}: there is no such folder.")
     try:
-        return _snapshot(model, offline=True)
+        folder = _snapshot(model, offline=True)
     except (OSError, ValueError) as error:  # LocalEntryNotFoundError is an OSError
         raise HubError(
             f"VOXCPM_MODEL = {model!r}: its files are not on this machine. Fetch them with "
             f"`voxcpm-openai pull {model}`, or put {NEEDED} into a folder and name the folder "
             "in VOXCPM_MODEL."
         ) from error
+    if faults := files.faults(folder):
+        raise HubError(
+            f"VOXCPM_MODEL = {model!r}: its download is not complete: {'; '.join(faults)}. "
+            f"`voxcpm-openai pull {model}` resumes it."
+        )
+    return folder
 
 
 def pull(model: str) -> Path:
@@ -50,7 +62,7 @@ def pull(model: str) -> Path:
 def _snapshot(model: str, *, offline: bool) -> Path:
     from huggingface_hub import snapshot_download
 
-    return Path(snapshot_download(model, allow_patterns=FILES, local_files_only=offline))
+    return Path(snapshot_download(model, allow_patterns=PATTERNS, local_files_only=offline))
 
 
 def _looks_like_path(model: str) -> bool:

@@ -158,7 +158,8 @@ class Upsample:
         w = fold_weight_norm(weights, spec.channels, outputs, 2 * stride)  # [I, O, 2 s]
         current, previous = w.permute(2, 1, 0).chunk(2, dim=0)  # [s, O, I] each
         weight = torch.cat((current, previous), dim=-1).flatten(0, 1)  # [s O, 2 I]
-        self.product = product(weight, weights.tensor("bias", outputs).repeat(stride))
+        bias = weights.tensor("bias", outputs).repeat(stride)  # [s O]
+        self.product = product(weight, bias, tf32=weights.tf32)
         self.spec = spec
         self.outputs = outputs
 

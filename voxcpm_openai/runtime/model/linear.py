@@ -1,6 +1,7 @@
 """Linear layers: all matrix products of the model but its convolutions.
 
     Plain    PyTorch's                            on a GPU, and as a fallback
+    Tf32     PyTorch's, inputs rounded            on a GPU, for the VAE of a model in bfloat16
     Packed   weights packed once for the CPU      CPU, float32 and bfloat16
     Int8     8-bit weights and inputs             CPU, on request
 
@@ -46,6 +47,20 @@ class Plain:
     def __call__(self, x: Tensor) -> Tensor:
         """``x [..., inputs]`` to ``[..., outputs]``."""
         return F.linear(x, self.weight, self.bias)  # [..., outputs]
+
+
+class Tf32(Plain):
+    """PyTorch's float32 product with inputs rounded to 10 bits, on a GPU that has them (sm_80)."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """``x [..., inputs]`` to ``[..., outputs]``."""
+        # Allowed for this product only: the setting is the process's, which may hold other models.
+        matmul = torch.backends.cuda.matmul
+        before, matmul.allow_tf32 = matmul.allow_tf32, True
+        try:
+            return super().__call__(x)  # [..., outputs]
+        finally:
+            matmul.allow_tf32 = before
 
 
 class Packed:
@@ -118,8 +133,13 @@ def fused(weights: Weights, parts: Mapping[str, int], inputs: int, *, scale: flo
     return Int8(weight, None)
 
 
-def product(weight: Tensor, bias: Tensor | None) -> Linear:
-    """Return the exact product of ``weight [outputs, inputs]`` and ``bias [outputs]``."""
+def product(weight: Tensor, bias: Tensor | None, *, tf32: bool = False) -> Linear:
+    """Return the product of ``weight [outputs, inputs]`` and ``bias [outputs]``.
+
+    It is exact unless ``tf32`` allows a GPU to round the inputs.
+    """
+    if tf32:
+        return Tf32(weight, bias)
     kind = Packed if weight.device.type == "cpu" and _packs(weight.dtype) else Plain
     return kind(weight, bias)
 

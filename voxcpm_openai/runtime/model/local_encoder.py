@@ -24,9 +24,12 @@ class LocalEncoder:
         )
         self.out_proj = linear(weights, "enc_to_lm_proj", hidden_size, config.base.hidden_size)
         self.dtype = weights.dtype
+        self.outputs = config.base.hidden_size
 
     def __call__(self, patches: Tensor) -> Tensor:
-        """``patches [N, P, C]`` in float32 to embeddings ``[N, W]``."""
+        """``patches [N, P, C]`` in float32 to embeddings ``[N, W]``; N may be 0."""
+        if not len(patches):  # fused attention may refuse a batch of 0, and the rest takes time
+            return patches.new_empty(0, self.outputs, dtype=self.dtype)  # [0, W]
         frames = self.in_proj(patches.to(self.dtype))  # [N, P, W']
         summary = self.summary.expand(patches.shape[0], -1, -1)  # [N, 1, W']
         tokens = torch.cat((summary, frames), dim=1)  # [N, 1 + P, W']
