@@ -260,6 +260,19 @@ def test_a_socket_without_messages_is_closed(tone_server: Server) -> None:
         assert client.closed() == (1000, "Nothing was sent for 1 seconds.")
 
 
+def test_text_that_comes_faster_than_it_is_spoken_waits_for_room(server: Server) -> None:
+    """Three messages, each almost as long as the text that may wait."""
+    text = TEXT * 45
+    with opened(server, f"{SINGLE}?output_format=ulaw_8000") as client:
+        begin(client)
+        for _ in range(3):
+            client.send(text=text)
+        client.send(text="")
+        messages = client.rest()
+        assert client.closed() == (1000, "")
+    assert characters(messages) == text * 3
+
+
 def test_large_audio_comes_in_messages_below_a_mebibyte(tone_server: Server) -> None:
     with opened(tone_server, f"{SINGLE}?output_format=wav_48000") as client:
         begin(client)

@@ -57,12 +57,7 @@ class PassageQueue:
                 self._changed.wait_for(lambda: self._error or self._has_room(text), timeout)
             self._check_open()
             if not self._has_room(text):
-                raise InvalidRequest(
-                    f"{self._waiting} characters of this session wait to be spoken; with these "
-                    f"{len(text)} they would be more than {self._limit}. Send them later. "
-                    "(The operator sets the limit: VOXCPM_MAX_INPUT_CHARS.)",
-                    param="input",
-                )
+                raise self._refusal(len(text))
             self._sent.append(text)
             self._waiting += len(text)
             self._add(self._cutter.append(text))
@@ -95,6 +90,18 @@ class PassageQueue:
             self._error = self._error or error or ClientLeft()
             self.idle = True
             self._changed.notify_all()
+
+    def _refusal(self, length: int) -> InvalidRequest:
+        if length > self._limit:
+            problem = f"The text has {length} characters; at most {self._limit} are allowed."
+        else:
+            problem = (
+                f"{self._waiting} characters of this session wait to be spoken; with these "
+                f"{length} they would be more than {self._limit}. Send them later."
+            )
+        return InvalidRequest(
+            f"{problem} (The operator sets the limit: VOXCPM_MAX_INPUT_CHARS.)", param="input"
+        )
 
     def _has_room(self, text: str) -> bool:
         return self._waiting + len(text) <= self._limit

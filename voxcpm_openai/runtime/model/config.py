@@ -207,6 +207,11 @@ def _rope(lm: _Fields, head_dim: int) -> RopeConfig:
         lm.integer("max_position_embeddings"),
         scaling.integer("original_max_position_embeddings"),
     )
+    if first < 2 or longest < 1:
+        raise CheckpointError(
+            f"config.json: {longest} positions, {first} of them original, have no scale: they must "
+            "be at least 1 and 2."
+        )
     name = "long_factor" if longest > first else "short_factor"
     factors = scaling.numbers(name)
     if len(factors) != head_dim // 2:

@@ -19,6 +19,8 @@ from voxcpm_openai.web.sockets.speaker import EventHandler, Speaker
 
 logger = logging.getLogger(__name__)
 
+PATIENCE = 10.0
+"""Seconds that a message waits for room: a client whose pings get no answer leaves after 20."""
 MAX_SPEAKERS = 16
 """Sessions that one client may have at once: responses, or contexts."""
 

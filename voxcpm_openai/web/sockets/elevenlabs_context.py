@@ -18,6 +18,7 @@ from voxcpm_openai.session import (
 )
 from voxcpm_openai.web.alignment import space_after
 from voxcpm_openai.web.sockets.channel import Channel, pieces
+from voxcpm_openai.web.sockets.conversation import PATIENCE
 
 _PHRASE = re.compile(r"""[^\W\d_].*[.!?…,;:。！？，；：]["'”’»)\]]*\s*$""", re.DOTALL)
 """A text that ends like a sentence or a clause, and has a letter: "3." may be half a number."""
@@ -60,7 +61,7 @@ class Context:
         self.used = time.monotonic()
         if self._begun or not text.isspace():  # the first message has a space for its text
             self._begun = self._begun or bool(text)
-            self.session.append(text)
+            self.session.append(text, timeout=PATIENCE)
         if flush or (self._auto and _PHRASE.search(text)):
             self.session.flush()
 

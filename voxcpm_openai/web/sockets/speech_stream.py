@@ -12,7 +12,7 @@ from voxcpm_openai.errors import ClientLeft, InvalidRequest, RequestError
 from voxcpm_openai.speech_request import SpeechRequest
 from voxcpm_openai.web.schemas import load, speech_request
 from voxcpm_openai.web.sockets.channel import Channel
-from voxcpm_openai.web.sockets.conversation import Conversation, Opening
+from voxcpm_openai.web.sockets.conversation import PATIENCE, Conversation, Opening
 from voxcpm_openai.web.sockets.handshake import upgrade
 from voxcpm_openai.web.sockets.schemas import SpeechStreamOptions
 from voxcpm_openai.web.sockets.speech_utterance import Config, StreamUtterance
@@ -21,8 +21,6 @@ blueprint = Blueprint("speech_socket", __name__)
 
 CONFIG_SECONDS = 10.0
 """How long a client may take for the first ``session.config``."""
-PATIENCE = 10.0
-"""Seconds that a message waits for room: a client whose pings get no answer leaves after 20."""
 MAX_TEXT = 128 * 1024
 """The longest text of a message, in bytes."""
 MAX_UTTERANCES = 16
