@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import platform
 import sys
 import time
@@ -40,6 +41,8 @@ from voxcpm_openai.runtime.loading.published import MODELS, PublishedModel
 from voxcpm_openai.runtime.loading.shapes import Shapes
 from voxcpm_openai.runtime.loading.tokenizer import TextTokenizer
 from voxcpm_openai.runtime.model.config import ModelConfig, parse
+
+logger = logging.getLogger(__name__)
 
 VOICES = Path(__file__).parent.parent / "voices"
 CLIP = "alloy"
@@ -145,7 +148,8 @@ def reporting(report: Report, what: str) -> Iterator[None]:
         yield
     except VoxcpmError as error:
         report.add(WRONG, what, str(error))
-    except Exception as error:  # noqa: BLE001  (whatever it is, it belongs into the report)
+    except Exception as error:  # a report of a fault of ours needs the trace, too
+        logger.exception("an unexpected error in %s", what)
         report.add(WRONG, what, f"{type(error).__name__}: {error}")
 
 
@@ -222,14 +226,14 @@ def report_tensors(report: Report, path: Path, expected: Shapes | None, dtype: s
     usual = usual_dtype(fit)
     share = "all" if len(fit.dtypes) == 1 else "most"
     text = f"{fit.fitting} of {len(expected)} tensors fit, {share} in {usual or 'no dtype'}"
-    unread = f"; {len(fit.unread_as_published)} more are not read, as published"
-    report.add(OK, path.name, f"{text}{unread if fit.unread_as_published else ''}.")
+    unused = f"; {len(fit.unused)} more are unused, as published"
+    report.add(OK, path.name, f"{text}{unused if fit.unused else ''}.")
     if fit.missing:
         report.add(WRONG, path.name, f"missing: {listed(fit.missing)}.")
     if fit.misshaped:
         report.add(WRONG, path.name, f"of another shape: {listed(fit.misshaped)}.")
-    if fit.unread:
-        report.add(NOTE, path.name, f"not read, unknown: {listed(fit.unread)}.")
+    if fit.unexpected:
+        report.add(NOTE, path.name, f"unexpected: {listed(fit.unexpected)}.")
     if usual and usual != dtype:
         report.add(NOTE, path.name, f"most are {usual}, not {dtype}; they are converted.")
     for other in fit.dtypes.keys() - {usual}:

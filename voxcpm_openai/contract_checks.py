@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import re
 from collections.abc import Collection, Mapping
 from numbers import Real
@@ -26,6 +27,8 @@ from voxcpm_openai.contracts import (
 from voxcpm_openai.setting_types import TABLE
 from voxcpm_openai.text.lexicon import LexiconError
 from voxcpm_openai.text.lexicon_files import rules_of_table
+
+logger = logging.getLogger(__name__)
 
 SERVER_FIELDS = frozenset(
     "model input voice response_format speed stream_format sample_rate lexicon normalize lead_ms "
@@ -92,7 +95,8 @@ def engine_problems(engine: object) -> list[str]:
         if not isinstance(capabilities, Capabilities):
             return [f"{type(engine).__name__}.capabilities is not a Capabilities"]
         return capability_problems(capabilities) + status_problems(engine.status())
-    except Exception as error:  # noqa: BLE001  (a plugin may fail in any way)
+    except Exception as error:  # a plugin may fail in any way
+        logger.exception("capabilities or status() failed")
         return [f"capabilities or status() failed: {type(error).__name__}: {error}"]
 
 

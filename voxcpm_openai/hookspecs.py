@@ -27,12 +27,12 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 @hookspec
-def register_voices(settings: Settings) -> list[Voice]:  # type: ignore[empty-body]
+def register_voices(settings: Settings) -> list[Voice]:
     """Return voices, which clients may name in ``voice``."""
 
 
 @hookspec
-def register_voice_finders(  # type: ignore[empty-body]
+def register_voice_finders(
     settings: Settings,
 ) -> list[Callable[[str], Voice | None]]:
     """Return functions that are asked for the voice of an id that no voice has, such as a mix.
@@ -42,25 +42,25 @@ def register_voice_finders(  # type: ignore[empty-body]
 
 
 @hookspec
-def register_presets(settings: Settings) -> list[Preset]:  # type: ignore[empty-body]
+def register_presets(settings: Settings) -> list[Preset]:
     """Return model ids, which clients may name in ``model``."""
 
 
 @hookspec
-def register_encoders(settings: Settings) -> list[AudioFormat]:  # type: ignore[empty-body]
+def register_encoders(settings: Settings) -> list[AudioFormat]:
     """Return audio formats, which clients may name in ``response_format``."""
 
 
 @hookspec
-def register_engines(settings: Settings) -> list[EngineSpec]:  # type: ignore[empty-body]
+def register_engines(settings: Settings) -> list[EngineSpec]:
     """Return engines, which ``VOXCPM_ENGINE`` may name."""
 
 
 @hookspec
-def register_transcribers(settings: Settings) -> list[TranscriberSpec]:  # type: ignore[empty-body]
+def register_transcribers(settings: Settings) -> list[TranscriberSpec]:
     """Return transcribers, for clips without a transcript; the last available one is used."""
 
 
 @hookspec
-def register_normalizers(settings: Settings) -> list[Normalizer]:  # type: ignore[empty-body]
+def register_normalizers(settings: Settings) -> list[Normalizer]:
     """Return what turns the written forms of a language into words, one for each language."""

@@ -28,7 +28,7 @@ CONNECTS = 50
 """How many agents a second connect for the first time."""
 TEXTS = (
     "Good morning, it is nice to hear from you again. How can I help you today?",
-    "Your order has left our house, so it should be with you tomorrow. Is there anything else?",
+    "Your order was sent this morning, so it should be with you tomorrow. Is there anything else?",
     "I am sorry, the train to the city is ten minutes late. It leaves from the other side.",
 )
 

@@ -104,7 +104,7 @@ def test_a_reload_lets_speech_end_and_sends_the_others_to_the_new_worker(
         begin(speaking, pace)
         server.process.send_signal(signal.SIGHUP)
         opened = 0
-        while idle.closed is None:  # no handshake fails meanwhile, whoever answers it
+        while idle.closed is None:  # each handshake is answered, by the old worker or the new one
             with SocketClient(server) as other:
                 assert other.until("session.created")
                 opened += 1

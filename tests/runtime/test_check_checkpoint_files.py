@@ -37,10 +37,10 @@ def test_files_as_they_are_published_fit(tmp_path: Path, model: PublishedModel) 
     texts = {line.what: line.text for line in lines}
     assert texts["config.json"] == f"{model.name}, with the published values."
     counts = {"VoxCPM-0.5B": (377, 240, 2), "VoxCPM1.5": (467, 296, 2), "VoxCPM2": (577, 308, 3)}
-    tensors, vae_tensors, unread = counts[model.name]
+    tensors, vae_tensors, unused = counts[model.name]
     assert texts[model.model_file] == f"{tensors} of {tensors} tensors fit, all in bfloat16."
     assert texts["audiovae.pth"] == (
-        f"{vae_tensors} of {vae_tensors} tensors fit, all in float32; {unread} more are not read, "
+        f"{vae_tensors} of {vae_tensors} tensors fit, all in float32; {unused} more are unused, "
         "as published."
     )
     factors = "64 factors from 0.998 to 31.024" if model is SECOND else "32 factors from 1.000"
@@ -97,12 +97,12 @@ def test_missing_misshaped_and_unknown_tensors_are_named(folder: Path) -> None:
     save_file(tensors, folder / "model.safetensors")
     lines = [line for line in check_files(folder) if line.what == "model.safetensors"]
     assert [line.level for line in lines] == ["ok", WRONG, WRONG, "note"]
-    fit, missing, misshaped, unread = (line.text for line in lines)
+    fit, missing, misshaped, unexpected = (line.text for line in lines)
     assert fit == "94 of 100 tensors fit, all in float32."
     assert missing.startswith("missing: base_lm.layers.0.mlp.up_proj.weight, ")
     assert missing.endswith(" and 1 more.")
     assert misshaped == "of another shape: stop_head.weight 1x48 instead of 2x48."
-    assert unread == "not read, unknown: unknown."
+    assert unexpected == "unexpected: unknown."
 
 
 def test_a_folder_that_does_not_exist_is_one_line(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.support.runtime.cpu import needs_int8
 from tests.support.runtime.utterances import settings_of
 from tests.support.stock import load_plugin
 from voxcpm_openai import Segment, Utterance, Voice
@@ -108,7 +109,7 @@ def test_an_explicit_dtype_is_used(folder: str) -> None:
     assert dtype_of_engine(folder, "float32") == "float32"
 
 
-@pytest.mark.skipif(not linear.multiplies_int8(), reason="no exact 8-bit products here")
+@needs_int8
 def test_int8_synthesizes(folder: str) -> None:
     assert dtype_of_engine(folder, "int8") == "int8"
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
 
+from tests.runtime.conftest import require
 from voxcpm_openai.registry import load_registry
 from voxcpm_openai.settings import load_settings
 from voxcpm_openai.testing.conformance import check_engine
@@ -33,8 +33,8 @@ def test_an_engine_fulfils_the_contract(
     name: str,
     kind: str,
 ) -> None:
-    if name == "upstream" and find_spec("voxcpm") is None:
-        pytest.skip("needs the package voxcpm")
+    if name == "upstream":
+        require("voxcpm")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     settings = load_settings(
         {

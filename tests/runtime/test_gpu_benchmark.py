@@ -7,13 +7,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch  # noqa: F401  (the commands need it)
 
+from tests.runtime.conftest import require
 from tests.support import ROOT
 
 RUN = "benchmarks/gpu/run.py"
@@ -221,8 +221,8 @@ def test_kernels_are_compared_with_torch(bench: Bench) -> None:
         assert row["speedup"] == pytest.approx(row["torch_us"] / row["triton_us"])
 
 
-@pytest.mark.skipif(find_spec("triton") is None, reason="the interpreter is a part of Triton")
 def test_triton_kernels_are_interpreted_on_a_cpu(bench: Bench) -> None:
+    require("triton")
     rows = bench.rows("kernels", ", 1 rows", before="import tests.support.runtime.interpreted")
     assert len(rows) == 2 * 11
     for row in rows:
@@ -244,8 +244,8 @@ def test_a_wrong_kernel_is_not_within_the_tolerance(bench: Bench) -> None:
     }  # fmt: skip
 
 
-@pytest.mark.skipif(find_spec("voxcpm") is None, reason="needs the package voxcpm")
 def test_the_upstream_package_is_measured_with_the_same_weights(bench: Bench) -> None:
+    require("voxcpm")
     (row,) = bench.rows("upstream", "1.5")
     expected = row["upstream_patch_ms"] / row["ours_patch_ms"]
     assert row["patch_ms_ratio"] == pytest.approx(expected)

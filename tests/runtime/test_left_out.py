@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
-import pytest
+from tests.runtime.conftest import require
 
 ROOT = Path(__file__).parent.parent.parent
 HIDING = """
@@ -54,8 +53,8 @@ def test_without_torch_all_that_imports_it_is_skipped_by_name() -> None:
     assert not kept & skipped
 
 
-@pytest.mark.skipif(find_spec("torch") is None, reason="needs the package torch")
 def test_without_the_upstream_package_only_the_comparisons_with_it_are_skipped() -> None:
+    require("torch")
     kept, skipped = collected("voxcpm")
     assert {"test_parity.py", "test_vae.py", "test_tokenizer.py"} <= skipped
     assert {"test_cuda_graphs.py", "test_noise.py", "test_runner.py"} <= kept

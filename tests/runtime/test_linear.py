@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from tests.support.runtime.cpu import needs_int8
 from voxcpm_openai.errors import StartError
 from voxcpm_openai.runtime.device.loader import load_model
 from voxcpm_openai.runtime.loading.checkpoint import TensorFile, Weights
@@ -17,10 +18,6 @@ from voxcpm_openai.runtime.model.linear import Int8, Packed, Plain, fused
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 from voxcpm_openai.testing import tiny_checkpoints as tiny
 from voxcpm_openai.testing.streams import Stream, alone, normal
-
-needs_int8 = pytest.mark.skipif(
-    not linear.multiplies_int8(), reason="this CPU has no exact 8-bit products"
-)
 
 
 def drawn(*shape: int, seed: int = 0) -> torch.Tensor:

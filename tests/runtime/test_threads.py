@@ -6,11 +6,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from tests.support import ROOT
+from tests.support.benchmarks import on_linux
 from tests.support.runtime.utterances import CLONED
 from voxcpm_openai.runtime.device.voice_cache import VoiceCache
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
@@ -40,7 +40,7 @@ print(after - before, threads() - before)
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted with /proc")
+@on_linux
 def test_pool_threads_end_with_their_owner() -> None:
     output = subprocess.run(
         [sys.executable, "-c", COUNT], cwd=ROOT, capture_output=True, text=True, check=True

@@ -14,7 +14,7 @@ from tests.support import ROOT
 
 on_linux = pytest.mark.skipif(
     sys.platform != "linux",
-    reason="the benchmark reads /proc and lowers priorities as Linux does",
+    reason="it reads /proc, or sets priorities as Linux does",
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -33,8 +34,8 @@ class Arbiter:
     def spawn(self) -> Any:
         """Do what gunicorn does for a new worker, with the child's environment in between."""
         self.worker_age += 1
-        worker = SimpleNamespace(age=self.worker_age, cfg=self.cfg, sockets=(), ppid=1)
-        worker.join = lambda board, gpu: Worker.join(worker, board, gpu)  # type: ignore[arg-type]
+        worker: Any = SimpleNamespace(age=self.worker_age, cfg=self.cfg, sockets=(), ppid=1)
+        worker.join = partial(Worker.join, worker)
         self.cfg.pre_fork(self, worker)
         before = dict(os.environ)
         self.cfg.post_fork(self, worker)

@@ -22,7 +22,7 @@ def test_the_oldest_items_are_forgotten_by_their_number_and_by_their_size(
 ) -> None:
     items = Items()
     for number in range(MAX_ITEMS + 50):
-        items.add(item("x" * size, id=f"item_{number}"), unread=True)
+        items.add(item("x" * size, id=f"item_{number}"), pending=True)
     found = []
     for number in range(MAX_ITEMS + 50):
         try:
@@ -47,6 +47,6 @@ def test_an_item_that_is_as_large_as_all_may_be_is_kept_until_the_next() -> None
 def test_an_item_that_comes_again_is_read_once() -> None:
     items = Items()
     for text in ("One.", "Two.", "Three."):
-        items.add(item(text, id="same"), unread=True)
+        items.add(item(text, id="same"), pending=True)
     assert items.text_of(None) == "Three."
     assert items.text_of(None) == ""

@@ -23,7 +23,7 @@ DTYPES = {
     **{"I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool"},
 }
 """The names of dtypes in a safetensors file, and those of torch."""
-UNREAD = ("encoder.fc_logvar.", "decoder.sr_bin_boundaries")
+UNUSED = ("encoder.fc_logvar.", "decoder.sr_bin_boundaries")
 """What published VAEs contain and no model reads: the variance, and a copy of the configuration."""
 
 
@@ -42,8 +42,8 @@ class Comparison:
     fitting: int
     missing: tuple[str, ...]
     misshaped: tuple[str, ...]  # with both shapes
-    unread: tuple[str, ...]  # and unknown, too
-    unread_as_published: tuple[str, ...]
+    unexpected: tuple[str, ...]  # that no published checkpoint has
+    unused: tuple[str, ...]  # that published checkpoints have, too
     dtypes: Mapping[str, tuple[str, ...]]  # names by the dtype of those that are read
 
 
@@ -75,8 +75,8 @@ def is_legacy(path: Path) -> bool:
 def compare(found: Mapping[str, TensorInfo], expected: Shapes) -> Comparison:
     """Compare the tensors of a file with those that a model reads."""
     fitting = {name for name, info in found.items() if info.shape == expected.get(name)}
-    unread = [name for name in found if name not in expected]
-    known = tuple(name for name in unread if name.startswith(UNREAD))
+    others = [name for name in found if name not in expected]
+    unused = tuple(name for name in others if name.startswith(UNUSED))
     dtypes: dict[str, list[str]] = {}
     for name, info in found.items():
         if name in expected:
@@ -89,8 +89,8 @@ def compare(found: Mapping[str, TensorInfo], expected: Shapes) -> Comparison:
             for name, shape in expected.items()
             if name in found and found[name].shape != shape
         ),
-        unread=tuple(name for name in unread if name not in known),
-        unread_as_published=known,
+        unexpected=tuple(name for name in others if name not in unused),
+        unused=unused,
         dtypes={dtype: tuple(names) for dtype, names in dtypes.items()},
     )
 

@@ -181,7 +181,7 @@ class RealtimeConversation(Conversation):
         if not isinstance(given, dict):
             raise InvalidRequest("'item' must be an object.", param="item")
         before = self._items.last()
-        item = self._items.add(given, unread=given.get("role") != "assistant")
+        item = self._items.add(given, pending=given.get("role") != "assistant")
         self.send("conversation.item.added", previous_item_id=before, item=item)
         self.send("conversation.item.done", previous_item_id=before, item=item)
 

@@ -23,16 +23,16 @@ class Items:
     def __init__(self) -> None:
         self._items: dict[str, dict[str, Any]] = {}
         self._sizes: dict[str, int] = {}  # characters of JSON
-        self._unread: list[str] = []
+        self._pending: list[str] = []
 
-    def add(self, item: dict[str, Any], *, unread: bool = False) -> dict[str, Any]:
+    def add(self, item: dict[str, Any], *, pending: bool = False) -> dict[str, Any]:
         """Keep an item; return it as clients are told of it.  Raises InvalidRequest."""
         known = checked(item)
         id_ = known["id"]
         self._items[id_] = known
         self._sizes[id_] = len(json.dumps(known, ensure_ascii=False))
-        if unread and id_ not in self._unread:
-            self._unread.append(id_)
+        if pending and id_ not in self._pending:
+            self._pending.append(id_)
         while len(self._items) > MAX_ITEMS or sum(self._sizes.values()) > MAX_CHARACTERS:
             oldest = next(iter(self._items))
             if oldest == id_:
@@ -55,13 +55,13 @@ class Items:
         """Forget an item.  Raises InvalidRequest."""
         known = self.get(id_)["id"]
         del self._items[known], self._sizes[known]
-        self._unread = [one for one in self._unread if one != known]
+        self._pending = [one for one in self._pending if one != known]
 
     def text_of(self, items: Sequence[dict[str, Any]] | None) -> str:
         """Return the text to be read: of these items, or of all that have not been read."""
         if items is None:
-            found = [self._items[id_] for id_ in self._unread]
-            self._unread.clear()
+            found = [self._items[id_] for id_ in self._pending]
+            self._pending.clear()
         else:
             found = [self._resolved(item) for item in items]
         return "\n".join(text for item in found for text in texts(item))
