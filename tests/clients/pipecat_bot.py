@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from typing import Self
 
 from pipecat.frames.frames import (
     EndFrame,
@@ -78,6 +79,13 @@ class Bot:
         yield
         await self._worker.queue_frame(EndFrame())
         await asyncio.wait_for(task, SECONDS)
+
+    async def say(self, tokens: Iterable[str]) -> Self:
+        """Run, and say one turn."""
+        async with self.running():
+            await self.write(tokens)
+            await self.until_silent()
+        return self
 
     async def write(self, tokens: Iterable[str]) -> None:
         """Send a whole turn of a model."""

@@ -24,11 +24,7 @@ def test_openai_service_says_the_turn(server: Server, hearing: Hearing) -> None:
                 http_client=connections,
                 settings=OpenAITTSService.Settings(voice="alloy"),
             )
-            bot = Bot(service, 24_000)
-            async with bot.running():
-                await bot.write(tokens())
-                await bot.until_silent()
-        return bot
+            return await Bot(service, 24_000).say(tokens())
 
     bot = asyncio.run(speak())
     assert bot.errors == []
@@ -48,11 +44,7 @@ def test_elevenlabs_service_says_the_turn_with_its_words(
                 aiohttp_session=session,
                 settings=ElevenLabsHttpTTSService.Settings(voice="alloy"),
             )
-            bot = Bot(service, rate)
-            async with bot.running():
-                await bot.write(tokens())
-                await bot.until_silent()
-        return bot
+            return await Bot(service, rate).say(tokens())
 
     bot = asyncio.run(speak())
     assert bot.errors == []

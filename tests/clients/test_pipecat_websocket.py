@@ -36,11 +36,7 @@ def test_says_the_turn_with_its_words(
     server: Server, hearing: Hearing, rate: int, mode: TextAggregationMode
 ) -> None:
     async def speak() -> Bot:
-        bot = bot_of(server, rate, mode)
-        async with bot.running():
-            await bot.write(tokens())
-            await bot.until_silent()
-        return bot
+        return await bot_of(server, rate, mode).say(tokens())
 
     bot = asyncio.run(speak())
     assert bot.errors == []

@@ -92,7 +92,7 @@ def test_a_file_that_was_cut_off_is_named(
 ) -> None:
     folder = fill(tmp_path / "mine", checkpoint(kind))
     (folder / name).write_bytes(content((folder / name).read_bytes()))
-    with pytest.raises(HubError, match=f"{name} is not whole"):
+    with pytest.raises(HubError, match=rf"{name} is (cut off|empty|not a safetensors file)"):
         hub.find(str(folder))
 
 
@@ -105,12 +105,12 @@ def test_a_file_that_was_cut_off_is_named(
     ],
     ids=["a pointer of Git LFS", "no object", "too long"],
 )
-def test_what_is_no_safetensors_file_is_not_whole(
+def test_what_is_no_safetensors_file_is_named(
     checkpoint: Callable[[str], Path], tmp_path: Path, content: bytes
 ) -> None:
     folder = fill(tmp_path / "mine", checkpoint("voxcpm2"))
     (folder / "model.safetensors").write_bytes(content)
-    with pytest.raises(HubError, match=r"model\.safetensors is not whole"):
+    with pytest.raises(HubError, match=r"model\.safetensors is (a pointer|cut off|not a safetensors)"):
         hub.find(str(folder))
 
 

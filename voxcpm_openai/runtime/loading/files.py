@@ -5,12 +5,18 @@ from __future__ import annotations
 import json
 import zipfile
 from pathlib import Path
+from typing import Any
+
+from voxcpm_openai.runtime.errors import CheckpointError
 
 # The first file that exists is used, as upstream does.
 MODEL_FILES = ("model.safetensors", "pytorch_model.bin")
 VAE_FILES = ("audiovae.safetensors", "audiovae.pth")
 NEEDED = (("config.json",), ("tokenizer.json",), MODEL_FILES, VAE_FILES)
 """The names of each file, of which one is needed."""
+MAX_HEADER = 100_000_000
+"""Bytes; safetensors allows no longer header, so a larger number is no length."""
+LFS_POINTER = b"version https://git-lfs"
 
 
 def faults(folder: Path) -> list[str]:
@@ -20,33 +26,60 @@ def faults(folder: Path) -> list[str]:
         path = next((folder / name for name in names if (folder / name).is_file()), None)
         if path is None:
             found.append(f"{' or '.join(names)} is missing")
-        elif not _is_whole(path):
-            found.append(f"{path.name} is not whole")
+            continue
+        try:
+            check_whole(path)
+        except CheckpointError as error:
+            found.append(str(error).removesuffix("."))
     return found
 
 
-def _is_whole(path: Path) -> bool:
-    """Return whether a file has the length that it says itself, as far as its kind says it."""
+def check_whole(path: Path) -> None:
+    """Raise CheckpointError if a file is not there as a whole, as far as its kind tells that."""
     try:
-        if path.suffix == ".safetensors":
-            return path.stat().st_size == _safetensors_bytes(path)
+        size = path.stat().st_size
         with path.open("rb") as file:
-            head = file.read(2)
-        # The index of a zip archive, as `torch.save` writes it, is at its end.
-        return zipfile.is_zipfile(path) if head == b"PK" else bool(head)
-    except (OSError, ValueError, TypeError, AttributeError, KeyError, IndexError):
-        return False
+            start = file.read(len(LFS_POINTER))
+    except OSError as error:
+        raise CheckpointError(f"{path.name} cannot be read: {error.strerror}.") from error
+    if not size:
+        raise CheckpointError(f"{path.name} is empty.")
+    if start == LFS_POINTER:
+        raise CheckpointError(
+            f"{path.name} is a pointer of Git LFS and not the file itself: fetch it (git lfs pull)."
+        )
+    if path.suffix == ".safetensors":
+        safetensors_header(path)
+    # The index of a zip archive, as `torch.save` writes it, is at its end.
+    elif start.startswith(b"PK") and not zipfile.is_zipfile(path):
+        raise CheckpointError(f"{path.name} is cut off after {size:,} bytes: download it again.")
 
 
-def _safetensors_bytes(path: Path) -> int:
-    """Return the size that the header of a safetensors file implies.  Raises for one that is none.
+def safetensors_header(path: Path) -> dict[str, dict[str, Any]]:
+    """Return what a safetensors file says of each tensor: ``shape``, ``dtype``, ``data_offsets``.
 
     The header is JSON after 8 bytes with its length; the offsets of tensors start behind it.
+    Raises CheckpointError, also if the file has another length than that.
     """
+    size = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
-        if length > path.stat().st_size:
-            raise ValueError("the header is longer than the file")
-        header = json.loads(file.read(length))
-    tensors = [entry for name, entry in header.items() if name != "__metadata__"]
-    return 8 + length + max((int(entry["data_offsets"][1]) for entry in tensors), default=0)
+        if length > MAX_HEADER:
+            raise CheckpointError(f"{path.name} is not a safetensors file.")
+        text = file.read(length)
+    if len(text) < length or size < 8:
+        raise CheckpointError(
+            f"{path.name} is cut off within its header, after {size:,} bytes: download it again."
+        )
+    try:
+        header: dict[str, Any] = json.loads(text)
+        tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
+        end = max((int(entry["data_offsets"][1]) for entry in tensors.values()), default=0)
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        raise CheckpointError(f"{path.name} is not a safetensors file.") from error
+    if size != 8 + length + end:
+        raise CheckpointError(
+            f"{path.name} is cut off: it has {size:,} of {8 + length + end:,} bytes; "
+            "download it again."
+        )
+    return tensors

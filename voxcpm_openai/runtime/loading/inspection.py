@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from voxcpm_openai.runtime.errors import CheckpointError
+from voxcpm_openai.runtime.loading.files import check_whole, safetensors_header
 from voxcpm_openai.runtime.loading.shapes import Shapes
 
-MAX_HEADER = 100_000_000
-"""Bytes; the format allows no longer header, so a larger number is no length."""
-LFS_POINTER = b"version https://git-lfs"
 DTYPES = {
     **{"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"},
     **{"I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool"},
@@ -52,19 +48,8 @@ def tensors_of(path: Path) -> dict[str, TensorInfo]:
 
     Raises CheckpointError, one line that says whether the file is cut off or something else.
     """
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            start = file.read(len(LFS_POINTER))
-    except OSError as error:
-        raise CheckpointError(f"{path.name} cannot be read: {error.strerror}.") from error
-    if not size:
-        raise CheckpointError(f"{path.name} is empty.")
-    if start == LFS_POINTER:
-        raise CheckpointError(
-            f"{path.name} is a pointer of Git LFS and not the file itself: fetch it (git lfs pull)."
-        )
-    return _safetensors(path, size) if path.suffix == ".safetensors" else _pickled(path, start)
+    check_whole(path)
+    return _safetensors(path) if path.suffix == ".safetensors" else _pickled(path)
 
 
 def is_legacy(path: Path) -> bool:
@@ -101,41 +86,19 @@ def usual_dtype(comparison: Comparison) -> str:
     return counts.most_common(1)[0][0] if counts else ""
 
 
-def _safetensors(path: Path, size: int) -> dict[str, TensorInfo]:
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if length > MAX_HEADER:
-            raise CheckpointError(f"{path.name} is not a safetensors file.")
-        text = file.read(length)
-    if len(text) < length or size < 8:
-        raise CheckpointError(
-            f"{path.name} is cut off within its header, after {size:,} bytes: download it again."
-        )
+def _safetensors(path: Path) -> dict[str, TensorInfo]:
     try:
-        header: dict[str, Any] = json.loads(text)
-        entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
-        end = max((entry["data_offsets"][1] for entry in entries.values()), default=0)
-        infos = {
+        return {
             name: TensorInfo(
                 tuple(map(int, entry["shape"])), DTYPES.get(entry["dtype"], entry["dtype"])
             )
-            for name, entry in entries.items()
+            for name, entry in safetensors_header(path).items()
         }
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path.name} is not a safetensors file.") from error
-    if size < 8 + length + end:
-        raise CheckpointError(
-            f"{path.name} is cut off: it has {size:,} of {8 + length + end:,} bytes; "
-            "download it again."
-        )
-    return infos
 
 
-def _pickled(path: Path, start: bytes) -> dict[str, TensorInfo]:
-    if start.startswith(b"PK") and not zipfile.is_zipfile(path):
-        raise CheckpointError(
-            f"{path.name} is cut off after {path.stat().st_size:,} bytes: download it again."
-        )
+def _pickled(path: Path) -> dict[str, TensorInfo]:
     try:
         content = torch.load(path, map_location="meta", weights_only=True)
     except Exception as error:  # torch and pickle raise many types here
