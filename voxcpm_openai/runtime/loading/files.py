@@ -77,9 +77,9 @@ def safetensors_header(path: Path) -> dict[str, dict[str, Any]]:
         end = max((int(entry["data_offsets"][1]) for entry in tensors.values()), default=0)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise CheckpointError(f"{path.name} is not a safetensors file.") from error
-    if size != 8 + length + end:
+    if (whole := 8 + length + end) != size:
+        problem = "is cut off" if size < whole else "is longer than its header says"
         raise CheckpointError(
-            f"{path.name} is cut off: it has {size:,} of {8 + length + end:,} bytes; "
-            "download it again."
+            f"{path.name} {problem}: it has {size:,} of {whole:,} bytes; download it again."
         )
     return tensors
