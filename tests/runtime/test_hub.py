@@ -110,9 +110,7 @@ def test_what_is_no_safetensors_file_is_named(
 ) -> None:
     folder = fill(tmp_path / "mine", checkpoint("voxcpm2"))
     (folder / "model.safetensors").write_bytes(content)
-    with pytest.raises(
-        HubError, match=r"safetensors is (a pointer|longer|not a safetensors)"
-    ):
+    with pytest.raises(HubError, match=r"safetensors is (a pointer|longer|not a safetensors)"):
         hub.find(str(folder))
 
 
