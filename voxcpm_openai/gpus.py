@@ -21,6 +21,8 @@ LISTING_SECONDS = 60
 """How long nvidia-smi may take; without the persistence daemon it first wakes the driver."""
 PROC = Path("/proc/driver/nvidia/gpus")
 DEV = Path("/dev")
+DEVICES = ("nvidia[0-9]*", "dxg")
+"""The devices of NVIDIA's driver on Linux, and the one of WSL's."""
 
 _LISTED = re.compile(r"^(GPU|\s+MIG) .*\(UUID: ([^)\s]+)\)", re.MULTILINE)
 _NAMED = re.compile(r"(?:GPU|MIG)-[\w/-]{1,60}")
@@ -99,6 +101,12 @@ def visible(
     return there
 
 
+def present(environ: Mapping[str, str] = os.environ) -> bool:
+    """Return whether there is a device of a GPU, and the environment does not hide all of them."""
+    hidden = any(name in environ and _chosen(environ[name], None) == () for name in (CUDA, HIP))
+    return not hidden and any(any(DEV.glob(pattern)) for pattern in DEVICES)
+
+
 def _chosen(value: str, there: tuple[str, ...] | None) -> tuple[str, ...] | None:
     """Return what a list of GPUs names: as CUDA does, up to the first that does not exist."""
     found: list[str] = []
@@ -120,7 +128,7 @@ def machine_gpus() -> tuple[str, ...] | None:
     listed = _listed_by_nvidia_smi()
     if listed:
         return listed
-    for folder, pattern in ((PROC, "*"), (DEV, "nvidia[0-9]*")):
+    for folder, pattern in ((PROC, "*"), *((DEV, name) for name in DEVICES)):
         if count := sum(1 for _ in folder.glob(pattern)):
             return tuple(map(str, range(count)))
     return None

@@ -14,6 +14,7 @@ import torch
 
 from tests.support.runtime.utterances import settings_of
 from tests.support.stock import load_plugin
+from voxcpm_openai import gpus
 from voxcpm_openai.errors import SettingsError, StartError
 from voxcpm_openai.registry import choose_engine, load_registry
 from voxcpm_openai.runtime import gpu
@@ -35,7 +36,10 @@ class Machine:
     def has(self, driver: int | None, version: str, cuda: str | None, *, here: bool = True) -> None:
         """``driver``: the version of CUDA as the driver tells it; None if it is not installed."""
         patch = self._patch
-        patch.setattr(gpu, "DEVICES", ("/dev/null",) if here else ())
+        patch.setattr(gpus, "DEV", self._folder / "dev")
+        (self._folder / "dev").mkdir(exist_ok=True)
+        if here:
+            (self._folder / "dev" / "nvidia0").touch()
         (self._folder / "version.py").write_text(VERSION.format(version, cuda and f"'{cuda}'"))
         spec = SimpleNamespace(submodule_search_locations=[str(self._folder)])
         patch.setattr(gpu, "find_spec", lambda _: spec)
@@ -120,9 +124,9 @@ def test_a_gpu_that_is_hidden_is_none(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, hidden: str
 ) -> None:
     machine.has(12040, *CPU_BUILD)
-    assert gpu.present()
+    assert gpus.present()
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
-    assert not gpu.present()
+    assert not gpus.present()
     assert choose_device("auto") == "cpu"
 
 
@@ -159,4 +163,4 @@ def test_an_engine_for_the_cpu_needs_no_driver(
 
 def test_the_installed_pytorch_is_read_without_an_import() -> None:
     assert gpu.torch_build() == (torch.__version__, torch.version.cuda)
-    assert gpu.driver_cuda() is None or gpu.present()
+    assert gpu.driver_cuda() is None or gpus.present()

@@ -89,7 +89,7 @@ ALLOWED_PARTS: dict[str, set[str]] = {
     | {"text", "lexicons", "lifecycle", "limits", "registry", "resolve", "voices"},
     "load_test": {"audio", "errors", "load_client", "playout"},
     "embedded": {"audio", "contracts", "english", "errors", "gate", "playout"},
-    "runtime": {"audio", "contracts", "errors", "playout", "setting_types", "settings"},
+    "runtime": {"audio", "contracts", "errors", "gpus", "playout", "setting_types", "settings"},
     "web": CORE | {"__init__", "output_chain"},
     "app": {"context", "settings", "web"},
     "server": {"context", "errors", "settings", "web"},

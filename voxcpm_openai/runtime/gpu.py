@@ -1,4 +1,4 @@
-"""The machine's GPU, and whether the installed PyTorch fits its driver.
+"""Whether the installed PyTorch fits the driver of the machine's GPU.
 
 Asked in the master process too, so PyTorch is not imported and CUDA not initialized: it would not
 survive a fork.
@@ -7,22 +7,16 @@ survive a fork.
 from __future__ import annotations
 
 import ctypes
-import os
 import re
 from importlib.util import find_spec
 from pathlib import Path
 
+from voxcpm_openai.gpus import present
+
+__all__ = ["driver_cuda", "mismatch", "present", "torch_build"]
+
 DRIVER = "libcuda.so.1"
 """The library that comes with the driver."""
-DEVICES = ("/dev/nvidia[0-9]*", "/dev/dxg")
-"""The devices of NVIDIA's driver on Linux, and of WSL's."""
-
-
-def present() -> bool:
-    """Return whether there is a GPU that ``CUDA_VISIBLE_DEVICES`` does not hide."""
-    if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
-        return False
-    return any(any(Path("/").glob(pattern.lstrip("/"))) for pattern in DEVICES)
 
 
 def mismatch() -> str | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from voxcpm_openai import gpus
 from voxcpm_openai.errors import StartError
 from voxcpm_openai.runtime import gpu
 from voxcpm_openai.runtime.loading.checkpoint import Checkpoint
@@ -29,7 +30,7 @@ def choose_device(asked: str) -> str:
     Raises StartError if it should be a GPU, or one is here, and PyTorch cannot use it: speech on
     the CPU instead would be too slow, and nobody would be told.
     """
-    if asked == "cpu" or (asked == "auto" and not gpu.present() and not torch.cuda.is_available()):
+    if asked == "cpu" or (asked == "auto" and not gpus.present() and not torch.cuda.is_available()):
         return "cpu"
     if not torch.cuda.is_available():
         reason = gpu.mismatch() or (
