@@ -90,14 +90,25 @@ def test_none_is_refused_while_a_worker_has_room(server: Server) -> None:
             code = status(server, speech("Hello."))[0]
 
 
-def test_a_killed_worker_is_replaced_and_the_others_do_not_notice(server: Server) -> None:
-    with connect(server) as client:
-        client.sendall(speech("hang-late"))
-        assert client.recv(12) == b"HTTP/1.1 200"
-        victim = next(pid for pid, load in loads(server).items() if not load)
+def test_a_worker_killed_in_mid_work_is_replaced_and_the_others_do_not_notice(
+    server: Server,
+) -> None:
+    with ExitStack() as stack:
+        clients = []
+        for _ in range(WORKERS):  # each has one place
+            client = stack.enter_context(connect(server))
+            client.sendall(speech("hang-late"))
+            assert client.recv(12) == b"HTTP/1.1 200"
+            clients.append(client)
+        victim = workers(server)[0]["pid"]
         os.kill(victim, signal.SIGKILL)
-        until(server, lambda now: len(now) == WORKERS and victim not in [w["pid"] for w in now])
-        assert is_open(client)
+        until(
+            server,
+            lambda now: (
+                states(now) == ["ready"] * WORKERS and victim not in [w["pid"] for w in now]
+            ),
+        )
+        assert [is_open(client) for client in clients].count(False) == 1
 
 
 def test_a_reload_replaces_all_workers_without_a_failed_request(server: Server) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
+from voxcpm_openai.embedded import sandhi
 from voxcpm_openai.embedded.readings import COUNTED_LINES, JOINED, READINGS
 from voxcpm_openai.english.words import to_words
 
@@ -139,6 +140,7 @@ class MandarinPhonemizer:
             known += [_is_known(word, phrases)] * len(syllables)
         if len(read) == len(run):
             _correct(run, read, known)
+            sandhi.change(run, read, words)
         return _grouped(read, words)
 
 
