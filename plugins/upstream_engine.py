@@ -87,7 +87,9 @@ def unavailable_reason(settings: Settings) -> str | None:
         hub.find(own.model)
     except HubError as error:
         return str(error)
-    return None if own.device == "cpu" else gpu.mismatch()
+    if own.device == "xpu":
+        return "VOXCPM_DEVICE = 'xpu': this engine supports auto, cpu, cuda and mps."
+    return gpu.mismatch() if own.device.startswith(("auto", "cuda")) else None
 
 
 def start(settings: Settings) -> Engine:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxcpm_openai import Engine, EngineSpec, Preset, Segment, Settings, Utterance, Voice, hookimpl
@@ -74,10 +73,10 @@ def unavailable_reason(settings: Settings) -> str | None:
         hub.find(own.model)
     except HubError as error:
         return str(error)
-    if own.device != "cpu" and (reason := gpu.mismatch()):
+    if own.device.startswith(("auto", "cuda")) and (reason := gpu.mismatch()):
         return reason
-    if settings.engine == "auto" and not gpu.present():
-        return "no CUDA device is here; VOXCPM_ENGINE=voxcpm runs it on the CPU, slowly."
+    if settings.engine == "auto" and gpu.accelerator() is None:
+        return "no GPU is here; VOXCPM_ENGINE=voxcpm runs it on the CPU, slowly."
     return None
 
 
@@ -91,8 +90,8 @@ def start(settings: Settings) -> Engine:
 def _started(settings: Settings) -> Engine:
     import torch
 
-    from voxcpm_openai.runtime.device import memory
-    from voxcpm_openai.runtime.device.loader import choose_device, load_model
+    from voxcpm_openai.runtime.device import devices, memory
+    from voxcpm_openai.runtime.device.loader import load_model
     from voxcpm_openai.runtime.device.runner import ModelRunner
     from voxcpm_openai.runtime.device.voice_cache import VoiceCache
     from voxcpm_openai.runtime.engine.engine import BatchedEngine
@@ -101,11 +100,8 @@ def _started(settings: Settings) -> Engine:
     from voxcpm_openai.runtime.settings import VoxcpmSettings
 
     own = settings.of(VoxcpmSettings)
-    device = choose_device(own.device.partition(":")[0])  # see `EngineSpec.device`
-    dtype = own.dtype
-    if dtype == "auto":
-        fast = _gpu_multiplies_bfloat16 if device != "cpu" else _cpu_multiplies_bfloat16
-        dtype = "bfloat16" if fast(device) else "float32"
+    device = devices.choose(own.device.partition(":")[0])  # see `EngineSpec.device`
+    dtype = devices.best_dtype(device) if own.dtype == "auto" else own.dtype
     torch.set_num_threads(settings.threads or os.cpu_count() or 1)
     folder = hub.find(own.model)
     model = load_model(folder, device, dtype, own.kernels)
@@ -141,26 +137,11 @@ def _batch(
     model: VoxCPM, length: int, max_streams: int, cuda_graphs: bool
 ) -> tuple[int, Capture | None]:
     """Return the number of slots of ``length`` positions, and how a GPU runs their steps."""
-    from voxcpm_openai.runtime.device import memory
+    from voxcpm_openai.runtime.device import devices, memory
     from voxcpm_openai.runtime.device.cuda_graphs import CudaCapture, enforce_eager
 
-    if model.device.type != "cuda":
+    if not devices.pads_batches(model.device):
         return CPU_SLOTS, None
     slots = memory.slots_that_fit(model, length, max(memory.GPU_SLOTS, max_streams))
-    return slots, CudaCapture(model.device) if cuda_graphs else enforce_eager
-
-
-def _gpu_multiplies_bfloat16(device: str) -> bool:
-    """Return whether the GPU has bfloat16 products: from compute capability 8.0, Ampere, on."""
-    import torch
-
-    return torch.cuda.get_device_capability(device) >= (8, 0)
-
-
-def _cpu_multiplies_bfloat16(_: str) -> bool:
-    """Return whether the CPU has bfloat16 instructions; without them float32 is faster."""
-    try:
-        cpu = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:  # not Linux
-        return False
-    return bool({"avx512_bf16", "amx_bf16"} & set(cpu.split()))
+    captures = cuda_graphs and model.device.type == "cuda"
+    return slots, CudaCapture(model.device) if captures else enforce_eager

@@ -29,7 +29,8 @@ import click
 import torch
 
 from voxcpm_openai import __version__
-from voxcpm_openai.errors import VoxcpmError
+from voxcpm_openai.errors import StartError, VoxcpmError
+from voxcpm_openai.runtime.device import devices
 from voxcpm_openai.runtime.device.loader import load_model
 from voxcpm_openai.runtime.device.memory import GIB, tensor_bytes
 from voxcpm_openai.runtime.device.outline import Outline, outline
@@ -78,16 +79,19 @@ class Report:
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--device", default="auto", help="auto, cpu, cuda or cuda:1.")
+@click.option("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps or xpu.")
 @click.option("--dtype", type=click.Choice(["auto", *DTYPES]), default="auto")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
 def main(folder: Path, device: str, dtype: str, as_json: bool) -> None:
     """Check the checkpoint in FOLDER."""
     report = Report(quiet=as_json)
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            device = devices.choose(device)
+        except StartError as error:
+            raise click.ClickException(str(error)) from error
     if dtype == "auto":
-        dtype = "float32" if device == "cpu" else "bfloat16"
+        dtype = "float32" if device in ("cpu", "mps") else "bfloat16"
     environment = describe_machine(device, dtype)
     if not as_json:
         click.echo("  ".join(f"{name} {value}" for name, value in environment.items()))

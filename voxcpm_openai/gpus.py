@@ -21,6 +21,7 @@ LISTING_SECONDS = 60
 """How long nvidia-smi may take; without the persistence daemon it first wakes the driver."""
 PROC = Path("/proc/driver/nvidia/gpus")
 DEV = Path("/dev")
+DRM = Path("/sys/class/drm")
 DEVICES = ("nvidia[0-9]*", "dxg")
 """The devices of NVIDIA's driver on Linux, and the one of WSL's."""
 
@@ -103,8 +104,29 @@ def visible(
 
 def present(environ: Mapping[str, str] = os.environ) -> bool:
     """Return whether there is a device of a GPU, and the environment does not hide all of them."""
-    hidden = any(name in environ and _chosen(environ[name], None) == () for name in (CUDA, HIP))
-    return not hidden and any(any(DEV.glob(pattern)) for pattern in DEVICES)
+    return not _hidden(environ) and any(any(DEV.glob(pattern)) for pattern in DEVICES)
+
+
+def amd_present(environ: Mapping[str, str] = os.environ) -> bool:
+    """Return whether there is the device of AMD's driver, or WSL's; hidden ones do not count."""
+    return not _hidden(environ) and any((DEV / name).exists() for name in ("kfd", "dxg"))
+
+
+def intel_present() -> bool:
+    """Return whether there is a GPU of Intel's, or WSL's device."""
+    vendors = DRM.glob("renderD*/device/vendor")
+    return (DEV / "dxg").exists() or any(_is_intel(vendor) for vendor in vendors)
+
+
+def _is_intel(vendor: Path) -> bool:
+    try:
+        return vendor.read_text(encoding="ascii").strip() == "0x8086"
+    except OSError:
+        return False
+
+
+def _hidden(environ: Mapping[str, str]) -> bool:
+    return any(name in environ and _chosen(environ[name], None) == () for name in (CUDA, HIP))
 
 
 def _chosen(value: str, there: tuple[str, ...] | None) -> tuple[str, ...] | None:

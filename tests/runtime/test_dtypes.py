@@ -40,6 +40,9 @@ def test_a_gpu_captures_graphs_if_the_setting_says_so(
     on_gpu = SimpleNamespace(device=torch.device("cuda", 0))
     assert plugin._batch(on_gpu, 5, 64, enabled) == (64 - 5, capture)
     assert plugin._batch(on_gpu, 5, 256, enabled) == (256 - 5, capture)
+    for kind in ("mps", "xpu"):
+        other = SimpleNamespace(device=torch.device(kind))
+        assert plugin._batch(other, 5, 64, enabled) == (64 - 5, cuda_graphs.enforce_eager)
     on_cpu = SimpleNamespace(device=torch.device("cpu"))
     assert plugin._batch(on_cpu, 5, 256, enabled) == (8, None)
 

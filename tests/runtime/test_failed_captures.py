@@ -107,7 +107,18 @@ def test_the_status_of_a_runner_has_the_numbers_of_graphs(model: Kinds) -> None:
             RuntimeError("Triton Error [CUDA]: an illegal memory access was encountered"),
             DeviceError,
         ),
+        (RuntimeError("HIP error: an illegal memory access was encountered"), DeviceError),
+        (RuntimeError("Triton Error [HIP]:  Code: 700, Message: illegal memory"), DeviceError),
+        (
+            RuntimeError("level_zero backend failed with error: 20 (UR_RESULT_ERROR_DEVICE_LOST)"),
+            DeviceError,
+        ),
         (torch.OutOfMemoryError("CUDA out of memory."), Overloaded),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 9.05 GB)"), Overloaded),
+        (
+            RuntimeError("level_zero backend failed: 39 (UR_RESULT_ERROR_OUT_OF_DEVICE_MEMORY)"),
+            Overloaded,
+        ),
         (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), RuntimeError),
     ],
 )

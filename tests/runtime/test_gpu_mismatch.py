@@ -18,7 +18,7 @@ from voxcpm_openai import gpus
 from voxcpm_openai.errors import SettingsError, StartError
 from voxcpm_openai.registry import choose_engine, load_registry
 from voxcpm_openai.runtime import gpu
-from voxcpm_openai.runtime.device.loader import choose_device
+from voxcpm_openai.runtime.device import devices
 from voxcpm_openai.settings import RawSettings, Settings
 
 plugin: Any = load_plugin("voxcpm_engine")
@@ -88,9 +88,9 @@ def test_a_build_that_does_not_fit_the_driver_is_named_with_both_versions(
     assert all(name in reason for name in [*names, "VOXCPM_DEVICE=cpu"])
     for asked in ("auto", "cuda", "cuda:1"):
         with pytest.raises(StartError) as caught:
-            choose_device(asked)
+            devices.choose(asked)
         assert reason in str(caught.value)
-    assert choose_device("cpu") == "cpu"
+    assert devices.choose("cpu") == "cpu"
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_build_that_does_not_fit_the_driver_is_named_with_both_versions(
 def test_a_build_that_fits_is_used(machine: Machine, driver: int, version: str, cuda: str) -> None:
     machine.has(driver, version, cuda)
     assert gpu.mismatch() is None
-    assert [choose_device(asked) for asked in ("auto", "cuda:1", "cpu")] == [
+    assert [devices.choose(asked) for asked in ("auto", "cuda:1", "cpu")] == [
         "cuda",
         "cuda:1",
         "cpu",
@@ -114,9 +114,9 @@ def test_a_build_that_fits_is_used(machine: Machine, driver: int, version: str, 
 def test_without_a_gpu_auto_is_the_cpu(machine: Machine) -> None:
     machine.has(None, *CPU_BUILD, here=False)
     assert gpu.mismatch() is None
-    assert choose_device("auto") == "cpu"
+    assert devices.choose("auto") == "cpu"
     with pytest.raises(StartError, match=r"2\.13\.0\+cpu"):
-        choose_device("cuda")
+        devices.choose("cuda")
 
 
 @pytest.mark.parametrize("hidden", ["", "-1"])
@@ -127,7 +127,7 @@ def test_a_gpu_that_is_hidden_is_none(
     assert gpus.present()
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
     assert not gpus.present()
-    assert choose_device("auto") == "cpu"
+    assert devices.choose("auto") == "cpu"
 
 
 def test_a_gpu_that_fails_for_another_reason_is_a_start_error(
@@ -136,7 +136,7 @@ def test_a_gpu_that_fails_for_another_reason_is_a_start_error(
     machine.has(12040, "2.9.0+cu128", "12.8")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(StartError, match=r"2\.9\.0\+cu128 for CUDA 12\.8 .* takes CUDA 12\.4"):
-        choose_device("auto")
+        devices.choose("auto")
 
 
 def test_the_engine_is_refused_by_name_and_auto_takes_the_next(
@@ -162,5 +162,7 @@ def test_an_engine_for_the_cpu_needs_no_driver(
 
 
 def test_the_installed_pytorch_is_read_without_an_import() -> None:
-    assert gpu.torch_build() == (torch.__version__, torch.version.cuda)
+    build = gpu.torch_build()
+    assert build is not None
+    assert build[:3] == (torch.__version__, torch.version.cuda, torch.version.hip)
     assert gpu.driver_cuda() is None or gpus.present()

@@ -70,19 +70,19 @@ def test_a_folder_without_a_configuration_is_one_message(tmp_path: Path) -> None
 
 
 def test_the_gpu_of_this_machine_is_a_line_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[int] = []
+    asked: list[torch.device] = []
 
-    def mem_get_info(device: int) -> tuple[int, int]:
+    def mem_get_info(device: torch.device) -> tuple[int, int]:
         asked.append(device)
         return 20 * GIB, 24 * GIB
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "mem_get_info", mem_get_info)
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"NVIDIA {device}")
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"NVIDIA {device.index}")
     shown = slots(check("--model", "VoxCPM2", device="cuda:1"))
-    assert asked == [1]
-    assert "NVIDIA 0, as it is now" in slots(check("--model", "VoxCPM2", device="cpu"))
+    assert asked == [torch.device("cuda", 1)]
+    assert "NVIDIA None, as it is now" in slots(check("--model", "VoxCPM2", device="cpu"))
     assert len(slots(check("--model", "VoxCPM2", device="cuda:2"))) == 5, "there is no such GPU"
     config = parse(dict(MODELS[2].config))
     predicted = memory.model_memory(config, torch.bfloat16, 1024)

@@ -1,4 +1,4 @@
-"""Whether the installed PyTorch fits the driver of the machine's GPU.
+"""Which accelerator the installed PyTorch is built for, and whether it fits the GPU's driver.
 
 Asked in the master process too, so PyTorch is not imported and CUDA not initialized: it would not
 survive a fork.
@@ -7,27 +7,59 @@ survive a fork.
 from __future__ import annotations
 
 import ctypes
+import platform
 import re
+import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
-from voxcpm_openai.gpus import present
-
-__all__ = ["driver_cuda", "mismatch", "present", "torch_build"]
+from voxcpm_openai.gpus import amd_present, intel_present, present
 
 DRIVER = "libcuda.so.1"
 """The library that comes with the driver."""
 
+_VALUE = r"^{}\b[^=\n]*= *'([^']+)'"  # of a name in PyTorch's file
 
-def mismatch() -> str | None:
-    """Return why PyTorch cannot use the GPU that is here, with both versions, or None.
 
-    None if there is no GPU, no PyTorch, or nothing is known to be wrong.
+class TorchBuild(NamedTuple):
+    """The installed PyTorch: its version, and those of CUDA, ROCm and XPU that it is built for."""
+
+    version: str
+    cuda: str | None
+    hip: str | None
+    xpu: str | None
+
+
+def accelerator() -> str | None:
+    """Return the accelerator that PyTorch is built for and that is here, or None.
+
+    ``cuda``, which is AMD's too, ``xpu`` or ``mps``.  By the files of PyTorch and of the drivers:
+    PyTorch may still be unable to use it.
     """
-    build = torch_build() if present() else None
+    build = torch_build()
     if build is None:
         return None
-    version, cuda = build
+    if build.cuda:
+        return "cuda" if present() else None
+    if build.hip:
+        return "cuda" if amd_present() else None
+    if build.xpu:
+        return "xpu" if intel_present() else None
+    # PyTorch for Apple's processors always has MPS.
+    return "mps" if (sys.platform, platform.machine()) == ("darwin", "arm64") else None
+
+
+def mismatch() -> str | None:
+    """Return why PyTorch cannot use the GPU of NVIDIA's that is here, with both versions, or None.
+
+    None if there is no such GPU, no PyTorch, or nothing is known to be wrong, and if PyTorch is
+    built for another accelerator that is here.
+    """
+    build = torch_build() if present() else None
+    if build is None or (build.cuda is None and accelerator() is not None):
+        return None
+    version, cuda, _, _ = build
     driver = driver_cuda()
     takes = f"takes CUDA {driver} at most" if driver else "is there"
     if cuda is None:
@@ -55,8 +87,8 @@ def driver_cuda() -> str | None:
     return None if failed else f"{version.value // 1000}.{version.value % 1000 // 10}"
 
 
-def torch_build() -> tuple[str, str | None] | None:
-    """Return the installed PyTorch's version, and its CUDA or None; None without PyTorch."""
+def torch_build() -> TorchBuild | None:
+    """Return what the installed PyTorch is built for; None without PyTorch."""
     spec = find_spec("torch")
     if spec is None or not spec.submodule_search_locations:
         return None
@@ -64,8 +96,8 @@ def torch_build() -> tuple[str, str | None] | None:
         text = (Path(spec.submodule_search_locations[0]) / "version.py").read_text(encoding="utf-8")
     except OSError:
         return None
-    version, cuda = (
-        re.search(rf"^{name}\b[^=\n]*= *'([^']+)'", text, re.MULTILINE)
-        for name in ("__version__", "cuda")
+    version, *built_for = (
+        found[1] if (found := re.search(_VALUE.format(name), text, re.MULTILINE)) else None
+        for name in ("__version__", "cuda", "hip", "xpu")
     )
-    return (version[1], cuda[1] if cuda else None) if version else None
+    return TorchBuild(version, *built_for) if version else None

@@ -21,8 +21,8 @@ class VoxcpmSettings:
     )
     device: str = setting(
         "auto",
-        "The voxcpm engine's device: `auto`, `cpu`, `cuda` or `cuda:1`.",
-        pattern=r"auto|cpu|cuda(:\d+)?",
+        "The voxcpm engine's device: `auto`, `cpu`, `cuda`, `cuda:1`, or, untried, `mps` or `xpu`.",
+        pattern=r"auto|cpu|cuda(:\d+)?|mps|xpu",
     )
     cuda_graphs: bool = setting(
         False,

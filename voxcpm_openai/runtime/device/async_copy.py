@@ -14,15 +14,19 @@ import torch
 from torch import Tensor
 
 from voxcpm_openai.contracts import Samples
+from voxcpm_openai.runtime.device import devices
 from voxcpm_openai.runtime.device.faults import device_faults
 
 
 class AsyncCopy:
-    """A copy to the host, queued after the work that the device has already been given."""
+    """A copy to the host, queued after the work that the device has already been given.
+
+    Complete from the start where the device does not copy asynchronously.
+    """
 
     def __init__(self, host: Tensor, device: Tensor) -> None:
         """Start to copy ``device`` to ``host``, of the same shape; pinned if from a GPU."""
-        host.copy_(device, non_blocking=True)
+        host.copy_(device, non_blocking=devices.is_asynchronous(device.device))
         self._host = host
         self._event = _record_event(device.device)
 
@@ -71,14 +75,14 @@ class OutputBuffers:
 
     def __init__(self, rows: int, stop_flags: Tensor, patch_samples: int) -> None:
         """``rows``: the most of a step; ``stop_flags [S]``: the slots' own."""
-        cuda = stop_flags.device.type == "cuda"
+        pinned = devices.is_asynchronous(stop_flags.device)
         self.samples = torch.zeros(rows, patch_samples, device=stop_flags.device)  # [B, N]
         self._stop_flags = stop_flags
         self._buffer_index = 0
         self._host_stop_flags = torch.zeros(
-            2, len(stop_flags), dtype=torch.bool, pin_memory=cuda
+            2, len(stop_flags), dtype=torch.bool, pin_memory=pinned
         )  # [2, S]
-        self._host_samples = torch.zeros(2, rows, patch_samples, pin_memory=cuda)  # [2, B, N]
+        self._host_samples = torch.zeros(2, rows, patch_samples, pin_memory=pinned)  # [2, B, N]
 
     def copy_stop_flags(self) -> AsyncCopy:
         """Start to copy the stop flags; switch to the other buffers first."""
@@ -91,8 +95,8 @@ class OutputBuffers:
 
 
 def _record_event(device: torch.device) -> torch.cuda.Event | None:
-    """Record an event after the work that a GPU has been given; a CPU needs none."""
-    if device.type != "cuda":
+    """Record an event after the work that a device has been given; None if it is done."""
+    if not devices.is_asynchronous(device):
         return None
     event = torch.cuda.Event()  # type: ignore[no-untyped-call]
     event.record(torch.cuda.current_stream(device))

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from voxcpm_openai.runtime.device import devices
 from voxcpm_openai.runtime.model.state import AUDIO, PrefillTokens
 from voxcpm_openai.runtime.model.voxcpm import SequencePart
 
@@ -61,8 +62,9 @@ class BatchInputs:
         self._device = torch.zeros(
             2 * padding_slot + 4 * MAX_PREFILL_TOKENS, device=device, dtype=torch.int64
         )
+        self._asynchronous = devices.is_asynchronous(device)
         self._host = torch.zeros(
-            len(self._device), dtype=torch.int64, pin_memory=device.type == "cuda"
+            len(self._device), dtype=torch.int64, pin_memory=self._asynchronous
         )
         sizes = [padding_slot, padding_slot, *[MAX_PREFILL_TOKENS] * 4]
         self.lm_slots, self.acoustic_slots, slots, positions, state_slots, ids = torch.split(
@@ -82,8 +84,8 @@ class BatchInputs:
     ) -> None:
         """Set the inputs of the next stages; at most ``MAX_PREFILL_TOKENS`` tokens of prompts.
 
-        The copy is asynchronous: call it again only when the device is through with the first of
-        these stages.
+        The copy may be asynchronous: call it again only when the device is through with the first
+        of these stages.
         """
         slots: list[int] = []
         positions: list[int] = []
@@ -113,7 +115,7 @@ class BatchInputs:
             *_padded(ids, MAX_PREFILL_TOKENS, 0),
         )
         self._host.copy_(torch.tensor(values))
-        self._device.copy_(self._host, non_blocking=True)
+        self._device.copy_(self._host, non_blocking=self._asynchronous)
 
 
 def _padded(values: Sequence[int], length: int, padding: int) -> list[int]:

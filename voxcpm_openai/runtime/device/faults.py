@@ -11,8 +11,13 @@ from voxcpm_openai.errors import Overloaded
 from voxcpm_openai.runtime.errors import DeviceError
 
 RETRY_SECONDS = 5
-LOST = ("CUDA error", "cuDNN error", "Triton Error [CUDA]")
-"""How the messages of PyTorch, of cuDNN in PyTorch, and of Triton begin when a device is lost."""
+LOST = (
+    *("CUDA error", "cuDNN error", "Triton Error [CUDA]"),
+    *("HIP error", "Triton Error [HIP]", "UR_RESULT_ERROR_DEVICE_LOST"),
+)
+"""What messages contain of PyTorch, libraries in it and Triton when a device is lost."""
+FULL = ("MPS backend out of memory", "UR_RESULT_ERROR_OUT_OF_DEVICE_MEMORY")
+"""What messages contain when memory is missing and the exception does not say so."""
 
 
 @contextmanager
@@ -23,12 +28,12 @@ def device_faults() -> Iterator[None]:
     """
     try:
         yield
-    except torch.OutOfMemoryError as error:
-        raise Overloaded(
-            f"The device has no memory left for this. Try again in {RETRY_SECONDS} s.",
-            retry_after=RETRY_SECONDS,
-        ) from error
     except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError) or any(full in str(error) for full in FULL):
+            raise Overloaded(
+                f"The device has no memory left for this. Try again in {RETRY_SECONDS} s.",
+                retry_after=RETRY_SECONDS,
+            ) from error
         # After such an error, every later call fails too.
         if any(lost in str(error) for lost in LOST):
             raise DeviceError(str(error)) from error

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import torch
 
-from voxcpm_openai import gpus
 from voxcpm_openai.errors import StartError
-from voxcpm_openai.runtime import gpu
+from voxcpm_openai.runtime.device import devices
 from voxcpm_openai.runtime.loading.checkpoint import Checkpoint
 from voxcpm_openai.runtime.loading.tokenizer import TextTokenizer
 from voxcpm_openai.runtime.model import config
@@ -24,29 +23,11 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.fl
 ARCHITECTURES = {"voxcpm": VoxCPM, "voxcpm2": VoxCPM2}
 
 
-def choose_device(asked: str) -> str:
-    """Return the device for a setting: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
-
-    Raises StartError if it should be a GPU, or one is here, and PyTorch cannot use it: speech on
-    the CPU instead would be too slow, and nobody would be told.
-    """
-    if asked == "cpu" or (asked == "auto" and not gpus.present() and not torch.cuda.is_available()):
-        return "cpu"
-    if not torch.cuda.is_available():
-        reason = gpu.mismatch() or (
-            f"PyTorch {torch.__version__} for CUDA {torch.version.cuda} finds no GPU that it can "
-            f"use; the driver takes CUDA {gpu.driver_cuda() or 'of an unknown version'}. "
-            "VOXCPM_DEVICE=cpu runs on the CPU, slowly."
-        )
-        raise StartError(f"VOXCPM_DEVICE = {asked!r}: {reason}")
-    return "cuda" if asked == "auto" else asked
-
-
 def load_model(folder: Path, device: str, dtype: str, kernels: str = "torch") -> VoxCPM:
     """Load the checkpoint in ``folder``.
 
-    ``device``: ``cpu``, ``cuda`` or ``cuda:1``.  ``dtype``: one of ``DTYPES``; the VAE is always
-    float32, on a GPU beside bfloat16 with products in TF32.  ``int8``, on a CPU only: the
+    ``device``: as ``devices.choose`` returns it.  ``dtype``: one of ``DTYPES``; the VAE is always
+    float32, on NVIDIA's GPUs beside bfloat16 with products in TF32.  ``int8``, on a CPU only: the
     transformers multiply in 8 bits, all else is float32.  ``kernels``: ``torch``, or on a GPU
     ``triton``.  Raises CheckpointError for what is missing or wrong in the checkpoint, StartError
     for what the device cannot do.
@@ -55,13 +36,14 @@ def load_model(folder: Path, device: str, dtype: str, kernels: str = "torch") ->
     parsed = config.parse(checkpoint.config())
     tokenizer = TextTokenizer(checkpoint.tokenizer())
     target = torch.device(device)
+    devices.check_noise(target)
     if target.type == "cuda":
         # cuDNN's attention, which PyTorch prefers from 2.11 on, plans each shape for half a second.
         torch.backends.cuda.enable_cudnn_sdp(False)
     ops = _triton_ops(target) if kernels == "triton" else TorchOps()
     weights = checkpoint.model(target, DTYPES[dtype], int8=dtype == "int8")
     # Rounding to 10 bits is far below that of a model in bfloat16.
-    vae = checkpoint.vae(target, tf32=target.type == "cuda" and dtype == "bfloat16")
+    vae = checkpoint.vae(target, tf32=devices.is_nvidia(target) and dtype == "bfloat16")
     return ARCHITECTURES[parsed.architecture](parsed, weights, vae, tokenizer, ops)
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from voxcpm_openai.errors import StartError
+from voxcpm_openai.runtime.device import devices
 from voxcpm_openai.runtime.device.outline import outline
 from voxcpm_openai.runtime.device.stages import Stages
 from voxcpm_openai.runtime.device.voice_cache import MAX_ENTRIES
@@ -84,10 +85,13 @@ def this_gpu(device: str) -> tuple[str, int] | None:
 
     ``device``: ``VOXCPM_DEVICE``; with ``auto`` or ``cpu`` it is the first GPU.
     """
-    index = torch.device("cuda" if device in ("auto", "cpu") else device).index or 0
-    if not torch.cuda.is_available() or index >= torch.cuda.device_count():
+    try:
+        chosen = torch.device(devices.choose("auto" if device == "cpu" else device))
+    except StartError:
         return None
-    return torch.cuda.get_device_name(index), torch.cuda.mem_get_info(index)[0]
+    if chosen.type == "cpu" or (chosen.index or 0) >= devices.count(chosen):
+        return None
+    return devices.name_of(chosen), devices.free_bytes(chosen)
 
 
 def model_memory(config: ModelConfig, dtype: torch.dtype, length: int) -> ModelMemory:
@@ -118,7 +122,7 @@ def slots_that_fit(model: VoxCPM, length: int, most: int) -> int:
 
     The padding slot is not counted.  Raises StartError if there is no memory for one slot.
     """
-    free, _ = torch.cuda.mem_get_info(model.device)
+    free = devices.free_bytes(model.device)
     memory = model_memory(model.config, model.dtype, length)
     fit = memory.slots(free)
     if fit < 1:

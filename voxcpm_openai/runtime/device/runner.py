@@ -7,7 +7,8 @@ patch only, so that a row's audio does not depend on the other rows.
 from __future__ import annotations
 
 import resource
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from voxcpm_openai.contracts import Segment, Utterance
 from voxcpm_openai.errors import InvalidRequest
+from voxcpm_openai.runtime.device import devices
 from voxcpm_openai.runtime.device.cuda_graphs import Capture, GraphRunner
 from voxcpm_openai.runtime.device.faults import device_faults
 from voxcpm_openai.runtime.device.voice_cache import VoiceCache
@@ -150,7 +152,7 @@ class ModelRunner:
         assert isinstance(prepared, TextPlan)
         ids: tuple[int, ...] = prepared.ids
         prompt: Tensor | SpeakerPrompt | None = prepared.prompt
-        with device_faults():
+        with self._on_device():
             if isinstance(job.continuation, Continuation):
                 joined = join_texts(job.continuation.text, prepared.text)
                 ids = self._ids(prepared.direction + joined)
@@ -164,13 +166,13 @@ class ModelRunner:
 
     def launch(self, slots: Sequence[int]) -> Step:
         """Start to advance these rows by one patch."""
-        with device_faults():
+        with self._on_device():
             if self._graphs is None:
                 return self._step_unpadded(slots)
             step = self._graphs.launch(slots)
             patches = self._graphs.latents[: len(step.slots)].clone()  # [B, P, C]
-        self._store_patches(step.slots, patches)
-        return step
+            self._store_patches(step.slots, patches)
+            return step
 
     def _step_unpadded(self, slots: Sequence[int]) -> FinishedStep:
         """Run a step of exactly these rows."""
@@ -207,7 +209,7 @@ class ModelRunner:
         state = next(state for state in self._slot_states.values() if state.job is job)
         prepared = job.prepared
         assert isinstance(prepared, TextPlan)
-        with device_faults():
+        with self._on_device():
             return Continuation(prepared.text, torch.stack(state.patches))  # [T, P, C]
 
     def _prompt(self, continuation: Continuation) -> SpeakerPrompt:
@@ -218,7 +220,7 @@ class ModelRunner:
 
     def work_idle(self) -> bool:
         """Capture a CUDA graph that a step lacked; return whether there was one."""
-        with device_faults():
+        with self._on_device():
             return self._graphs is not None and self._graphs.capture_wanted()
 
     def status(self) -> Mapping[str, object]:
@@ -227,8 +229,8 @@ class ModelRunner:
         On a GPU also the numbers of ``graphs``.
         """
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        if self._model.device.type == "cuda":
-            memory = torch.cuda.memory_allocated(self._model.device)
+        if self._model.device.type != "cpu":
+            memory = devices.used_bytes(self._model.device)
         graphs = {} if self._graphs is None else {"graphs": self._graphs.status()}
         return {
             "device": str(self._model.device),
@@ -237,6 +239,12 @@ class ModelRunner:
             "memory_bytes": memory,
             **graphs,
         }
+
+    @contextmanager
+    def _on_device(self) -> Iterator[None]:
+        """Use the device, alone where it must be; raise its faults as ``device_faults`` does."""
+        with devices.exclusive(self._model.device), device_faults():
+            yield
 
     def _direction(self, utterance: Utterance) -> str:
         """Return VoxCPM2's description of the speech, in parentheses; it precedes the text."""

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from voxcpm_openai.contracts import Samples, Segment, Utterance, Voice
+from voxcpm_openai.runtime.device import devices
 from voxcpm_openai.runtime.device.cuda_graphs import enforce_eager
 from voxcpm_openai.runtime.device.memory import slot_length
 from voxcpm_openai.runtime.device.runner import Continuation, ModelRunner
@@ -79,7 +80,7 @@ class Speaker:
             VoiceCache(model, "speech sample"),
             slots=1,
             length=slot_length(model.config),
-            capture=enforce_eager if model.device.type == "cuda" else None,
+            capture=enforce_eager if devices.pads_batches(model.device) else None,
         )
 
     @property

@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from voxcpm_openai.runtime.device import devices
 from voxcpm_openai.runtime.model.state import KVPrefix, SpeakerPrompt
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 from voxcpm_openai.runtime.model.voxcpm2 import VoxCPM2
@@ -68,7 +69,7 @@ class VoiceCache:
         self._entries: OrderedDict[str, _Entry] = OrderedDict()  # the one used last at the end
         self._lock = threading.Lock()
         self._encoding: dict[str, threading.Lock] = {}
-        self._encoder = _GPUEncoder(model.device) if model.device.type == "cuda" else None
+        self._encoder = _GPUEncoder(model.device) if devices.is_asynchronous(model.device) else None
 
     def get(self, clip: Path) -> EncodedVoice:
         """Return the encoded clip.  Raises InvalidRequest for a file without audio."""
@@ -110,10 +111,11 @@ class VoiceCache:
                 del self._entries[key]
 
     def _encode(self, key: str, clip: Path) -> EncodedVoice:
-        latents = self._latents(key, clip)
-        if isinstance(self._model, VoxCPM2):
-            return EncodedVoice(latents, self._model.prefix(latents))
-        return EncodedVoice(latents, prompt=self._model.prompt(latents))
+        with devices.exclusive(self._model.device):
+            latents = self._latents(key, clip)
+            if isinstance(self._model, VoxCPM2):
+                return EncodedVoice(latents, self._model.prefix(latents))
+            return EncodedVoice(latents, prompt=self._model.prompt(latents))
 
     def _latents(self, key: str, clip: Path) -> Tensor:
         """Return the latents of a clip, ``[T, P, C]``, from disk if they are there."""
