@@ -71,10 +71,8 @@ def unavailable_reason(settings: Settings) -> str | None:
     """Return what is missing (packages, weights), which setting is not supported, or None."""
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
-        return (
-            f"the packages {', '.join(missing)} are missing; install them with "
-            "pip install 'voxcpm-openai[upstream]' && pip install --no-deps voxcpm==2.0.3."
-        )
+        install = "pip install 'voxcpm-openai[upstream]' && pip install --no-deps voxcpm==2.0.3"
+        return f"the packages {', '.join(missing)} are missing; install them with {install}."
     from voxcpm_openai.runtime import gpu
     from voxcpm_openai.runtime.errors import HubError
     from voxcpm_openai.runtime.loading import hub
@@ -87,9 +85,8 @@ def unavailable_reason(settings: Settings) -> str | None:
         hub.find(own.model)
     except HubError as error:
         return str(error)
-    if own.device == "xpu":
-        return "VOXCPM_DEVICE = 'xpu': this engine supports auto, cpu, cuda and mps."
-    return gpu.mismatch() if own.device.startswith(("auto", "cuda")) else None
+    other = "VOXCPM_DEVICE = 'xpu': this engine supports auto, cpu, cuda and mps."
+    return other if own.device == "xpu" else gpu.mismatch(own.device)
 
 
 def start(settings: Settings) -> Engine:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
+from collections.abc import Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING
 
 from voxcpm_openai import Engine, EngineSpec, Preset, Segment, Settings, Utterance, Voice, hookimpl
 
-if TYPE_CHECKING:
-    from voxcpm_openai.runtime.device.cuda_graphs import Capture
-    from voxcpm_openai.runtime.model.voxcpm import VoxCPM
-
 NAME = "voxcpm"
+TRIALS = "trials"
+"""The folder, in the cache, of what is known of the ways to run a step on this machine's GPU."""
 PACKAGES = ("torch", "safetensors", "tokenizers", "huggingface_hub")
 
 CPU_SLOTS = 8
@@ -39,6 +38,7 @@ def register_engines() -> list[EngineSpec]:
             priority=100,
             settings=VoxcpmSettings,
             device=lambda settings: settings.of(VoxcpmSettings).device,
+            notes=notes,
             install_hint=(
                 "clones voices in English and Chinese; VoxCPM2, VOXCPM_MODEL=openbmb/VoxCPM2, in "
                 "many languages, also from a description, with `instructions`, at 48 kHz and from "
@@ -73,11 +73,30 @@ def unavailable_reason(settings: Settings) -> str | None:
         hub.find(own.model)
     except HubError as error:
         return str(error)
-    if own.device.startswith(("auto", "cuda")) and (reason := gpu.mismatch()):
+    if reason := gpu.mismatch(own.device):
         return reason
     if settings.engine == "auto" and gpu.accelerator() is None:
         return "no GPU is here; VOXCPM_ENGINE=voxcpm runs it on the CPU, slowly."
     return None
+
+
+def notes(settings: Settings) -> Iterator[str]:
+    """Yield how the steps run on this machine's GPUs, as earlier starts found it out."""
+    from voxcpm_openai.runtime.errors import HubError
+    from voxcpm_openai.runtime.loading import hub
+    from voxcpm_openai.runtime.settings import VoxcpmSettings
+    from voxcpm_openai.runtime.trial.trial_record import described
+
+    own = settings.of(VoxcpmSettings)
+    try:
+        config = json.loads((hub.find(own.model) / "config.json").read_text(encoding="utf-8"))
+    except (HubError, OSError, ValueError):  # the start says what is missing
+        return
+    known = list(described(settings.cache_folder / TRIALS, config))
+    if known or own.device == "cpu" or "auto" not in (own.kernels, own.cuda_graphs):
+        yield from known
+    else:
+        yield "on NVIDIA's GPUs the first start tries how the steps run best"
 
 
 def start(settings: Settings) -> Engine:
@@ -96,26 +115,36 @@ def _started(settings: Settings) -> Engine:
     from voxcpm_openai.runtime.device.voice_cache import VoiceCache
     from voxcpm_openai.runtime.engine.engine import BatchedEngine
     from voxcpm_openai.runtime.loading import hub
+    from voxcpm_openai.runtime.loading.checkpoint import Checkpoint
     from voxcpm_openai.runtime.model.voxcpm2 import VoxCPM2
     from voxcpm_openai.runtime.settings import VoxcpmSettings
+    from voxcpm_openai.runtime.trial.path_selection import PathSelection
 
     own = settings.of(VoxcpmSettings)
     device = devices.choose(own.device.partition(":")[0])  # see `EngineSpec.device`
     dtype = devices.best_dtype(device) if own.dtype == "auto" else own.dtype
     torch.set_num_threads(settings.threads or os.cpu_count() or 1)
     folder = hub.find(own.model)
-    model = load_model(folder, device, dtype, own.kernels)
-    length = memory.slot_length(model.config)
-    slots, capture = _batch(model, length, settings.max_streams, own.cuda_graphs)
+    selection = PathSelection(
+        torch.device(device), dtype, Checkpoint(folder).config(), settings.cache_folder / TRIALS
+    )
+    selection.try_apart(own.kernels, own.cuda_graphs)
+    model = load_model(folder, device, dtype)
+    path = selection.select(model)
+    length, slots = memory.slot_length(model.config), CPU_SLOTS
+    if padded := devices.pads_batches(model.device):
+        slots = memory.slots_that_fit(model, length, max(memory.GPU_SLOTS, settings.max_streams))
     runner = ModelRunner(
         model,
         VoiceCache(model, f"{folder.resolve()} {dtype}", settings.cache_folder / "prompts"),
         slots=slots,
         length=length,
-        capture=capture,
+        capture=selection.capture() if padded else None,
+        path=path if padded else None,
+        report=selection.refuse,
     )
     # Without graphs, kernels are compiled.
-    runner.capture(CAPTURE_SECONDS if own.cuda_graphs else 0.0)
+    runner.capture(CAPTURE_SECONDS if path.path.graphs else 0.0)
     second = isinstance(model, VoxCPM2)
     engine = BatchedEngine(
         runner,
@@ -127,21 +156,8 @@ def _started(settings: Settings) -> Engine:
         languages=() if second else ("zh", "en"),
         needs_transcript=not second,
         voice_design=second,
+        summary=f"{own.model} in {dtype}{f', {path}' if padded else ''}",
     )
     with closing(engine.synthesize(Utterance((Segment("Hi."),), Voice("", "")))) as stream:
         next(stream)
     return engine
-
-
-def _batch(
-    model: VoxCPM, length: int, max_streams: int, cuda_graphs: bool
-) -> tuple[int, Capture | None]:
-    """Return the number of slots of ``length`` positions, and how a GPU runs their steps."""
-    from voxcpm_openai.runtime.device import devices, memory
-    from voxcpm_openai.runtime.device.cuda_graphs import CudaCapture, enforce_eager
-
-    if not devices.pads_batches(model.device):
-        return CPU_SLOTS, None
-    slots = memory.slots_that_fit(model, length, max(memory.GPU_SLOTS, max_streams))
-    captures = cuda_graphs and model.device.type == "cuda"
-    return slots, CudaCapture(model.device) if captures else enforce_eager

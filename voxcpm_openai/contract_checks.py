@@ -138,6 +138,8 @@ def status_problems(status: object) -> list[str]:
         value = getattr(status, name)
         if not _is_whole(value) or value < 0:
             found.append(f"status().{name} = {value!r}: must be a whole number, at least 0")
+    if not isinstance(status.summary, str):
+        found.append(f"status().summary = {status.summary!r}: must be a text")
     try:
         json.dumps(dict(status.details))
     except (TypeError, ValueError) as error:

@@ -9,7 +9,7 @@ durations in seconds.  All values are frozen; only engines and streams hold stat
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, Self
@@ -216,7 +216,8 @@ class EngineStatus:
     ``streams`` are open; ``running`` and ``waiting`` count what is worked on now and what waits
     for its turn (streams, or segments for engines that schedule these); ``completed``, ``failed``
     and ``cancelled`` count what has ended since the start (0 if the engine does not count).
-    ``details`` are the engine's own, as JSON values.
+    ``summary``: what runs and how, in a few words, for the log line of a ready server.  ``details``
+    are the engine's own, as JSON values.
     """
 
     state: EngineState = "ready"
@@ -226,6 +227,7 @@ class EngineStatus:
     completed: int = 0
     failed: int = 0
     cancelled: int = 0
+    summary: str = ""
     details: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -267,6 +269,8 @@ class EngineSpec:
     - ``voice_options``: tables of ``Voice.options`` that it reads, besides that of its own name.
     - ``more_languages``: ISO 639-1 codes, each with a sentence: what to install to speak it.
     - ``capabilities``: those before the start, for ``voxcpm-openai text``; else the defaults.
+    - ``notes(settings)``: what an operator should know of how it runs here, lines that ``check``
+      prints.  It must be quick and import nothing heavy.
     - ``device(settings)`` names, as torch does, where it runs.  ``cuda``, or ``auto`` for a GPU if
       there is one: the server has one worker for each GPU, which sees no other.  ``cuda:1``: one
       worker, which sees that GPU only.  ``start`` always finds its GPU as ``cuda:0``.
@@ -282,6 +286,7 @@ class EngineSpec:
     voice_options: tuple[str, ...] = ()
     more_languages: Mapping[str, str] = field(default_factory=dict, hash=False)
     capabilities: Capabilities | None = None
+    notes: Callable[[Settings], Iterable[str]] = lambda _settings: ()
     device: Callable[[Settings], str] = lambda _settings: "cpu"
 
 

@@ -16,6 +16,7 @@ from voxcpm_openai.errors import (
     EngineLoading,
     PluginError,
     StartError,
+    Unavailable,
     VoxcpmError,
 )
 from voxcpm_openai.registry import EngineChoice
@@ -93,6 +94,14 @@ class EngineLifecycle:
         if self._failure is not None:
             return "failed"
         return "loading" if self._engine is None else "ready"
+
+    @property
+    def lost(self) -> bool:
+        """Whether the engine has failed after its start, such as by a lost device."""
+        try:
+            return self._engine is not None and self.status().state == "failed"
+        except Unavailable:
+            return False
 
     def status(self) -> EngineStatus:
         """Return the engine's status.  Raises as ``get``, and EngineFailed if there is none."""

@@ -98,6 +98,17 @@ class IntegerOrAuto(StrictInteger):
             super()._validate(value)
 
 
+class OnOffAuto(fields.Boolean):
+    """``on``, ``off`` or ``auto``; all that means true or false is read, too."""
+
+    default_error_messages = {"invalid": "Not on, off or auto."}  # noqa: RUF012
+
+    def _deserialize(self, value: object, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(value, str) and value.strip() == "auto":
+            return "auto"
+        return "on" if super()._deserialize(value, *args, **kwargs) else "off"
+
+
 NUMBERS: dict[Any, Callable[..., fields.Field[Any]]] = {
     int: StrictInteger,
     float: fields.Float,
@@ -120,10 +131,10 @@ def setting(
     """Declare one setting, a field of a settings class.
 
     Its annotation says how it is read: ``bool``, ``int``, ``float``, ``int | Literal["auto"]``,
-    ``str``, ``tuple[str, ...]`` (a list of words) or ``Path | None`` (a folder, which must exist
-    unless it is ``creatable``, or with ``file`` a file that exists).  ``min`` and ``max`` bound
-    numbers; ``choices`` or ``pattern`` (a regular expression that matches the whole) restrict
-    texts.
+    ``Literal["auto", "on", "off"]``, ``str``, ``tuple[str, ...]`` (a list of words) or ``Path |
+    None`` (a folder, which must exist unless it is ``creatable``, or with ``file`` a file that
+    exists).  ``min`` and ``max`` bound numbers; ``choices`` or ``pattern`` (a regular expression
+    that matches the whole) restrict texts.
     """
     rules: list[Callable[[Any], Any]] = []
     if min is not None or max is not None:
@@ -167,6 +178,8 @@ def _marshmallow_field(hint: Any, metadata: Mapping[str, Any]) -> fields.Field[A
     rules = metadata["rules"]
     if hint is bool:
         return fields.Boolean()
+    if hint == Literal["auto", "on", "off"]:
+        return OnOffAuto()
     if hint in NUMBERS:
         return NUMBERS[hint](validate=rules)
     if hint is str:

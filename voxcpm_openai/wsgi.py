@@ -10,7 +10,7 @@ from voxcpm_openai import gpus
 from voxcpm_openai.addresses import Listener, address_of
 from voxcpm_openai.app import create_app
 from voxcpm_openai.context import AppContext
-from voxcpm_openai.errors import StartError
+from voxcpm_openai.errors import StartError, Unavailable
 from voxcpm_openai.serving import current
 from voxcpm_openai.settings import load_settings
 from voxcpm_openai.web.app_context import context_of
@@ -27,11 +27,20 @@ def ready_line(ctx: AppContext, listeners: Sequence[Listener]) -> str:
     body = f'{{"model":"{models[0]}","voice":"{settings.default_voice}","input":"Hello there."}}'
     return (
         f"ready at {', '.join(one.shown for one in listeners)}: "
-        f"engine {engine.name}{where} ({engine.reason}); "
+        f"engine {engine.name}{where} ({engine.reason}){_summary(ctx)}; "
         f"voices {', '.join(sorted(ctx.registry.voices))}; models {', '.join(models)}; try: "
         f"{listeners[0].curl}/v1/audio/speech{key} -H 'Content-Type: application/json' "
         f"-d '{body}' -o hello.mp3"
     )
+
+
+def _summary(ctx: AppContext) -> str:
+    """Return what the engine says of itself, after a colon."""
+    try:
+        summary = ctx.engine.status().summary
+    except Unavailable:  # it has ended already
+        return ""
+    return f": {summary}" if summary else ""
 
 
 def _ready() -> None:

@@ -1,4 +1,4 @@
-"""The effect of ``VOXCPM_DTYPE`` and ``VOXCPM_CUDA_GRAPHS`` on the voxcpm engine."""
+"""The effect of ``VOXCPM_DTYPE`` on the voxcpm engine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,9 +16,10 @@ from tests.support.runtime.utterances import settings_of
 from tests.support.stock import load_plugin
 from voxcpm_openai import Segment, Utterance, Voice
 from voxcpm_openai.errors import StartError
-from voxcpm_openai.runtime.device import cuda_graphs, loader, memory
+from voxcpm_openai.runtime.device import loader
 from voxcpm_openai.runtime.device.loader import load_model
 from voxcpm_openai.runtime.model import linear
+from voxcpm_openai.runtime.trial.path_selection import PathSelection
 
 plugin: Any = load_plugin("voxcpm_engine")
 
@@ -27,24 +27,6 @@ plugin: Any = load_plugin("voxcpm_engine")
 @pytest.fixture(name="folder")
 def _folder(checkpoint: Callable[[str], Path]) -> str:
     return str(checkpoint("voxcpm15"))
-
-
-@pytest.mark.parametrize(
-    ("enabled", "capture"), [(True, "captured"), (False, cuda_graphs.enforce_eager)]
-)
-def test_a_gpu_captures_graphs_if_the_setting_says_so(
-    monkeypatch: pytest.MonkeyPatch, enabled: bool, capture: object
-) -> None:
-    monkeypatch.setattr(cuda_graphs, "CudaCapture", lambda _: "captured")
-    monkeypatch.setattr(memory, "slots_that_fit", lambda _, length, most: most - length)
-    on_gpu = SimpleNamespace(device=torch.device("cuda", 0))
-    assert plugin._batch(on_gpu, 5, 64, enabled) == (64 - 5, capture)
-    assert plugin._batch(on_gpu, 5, 256, enabled) == (256 - 5, capture)
-    for kind in ("mps", "xpu"):
-        other = SimpleNamespace(device=torch.device(kind))
-        assert plugin._batch(other, 5, 64, enabled) == (64 - 5, cuda_graphs.enforce_eager)
-    on_cpu = SimpleNamespace(device=torch.device("cpu"))
-    assert plugin._batch(on_cpu, 5, 256, enabled) == (8, None)
 
 
 def dtype_of_engine(folder: str, dtype: str = "auto") -> str:
@@ -91,12 +73,13 @@ def test_auto_is_bfloat16_on_a_gpu_that_multiplies_it(
 ) -> None:
     loaded: list[tuple[str, str]] = []
 
-    def stop(_: Path, device: str, dtype: str, __: str) -> None:
+    def stop(_: Path, device: str, dtype: str) -> None:
         loaded.append((device, dtype))
         raise StartError("enough")
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    monkeypatch.setattr(PathSelection, "try_apart", lambda *_: None)
     monkeypatch.setattr(loader, "load_model", stop)
     with pytest.raises(StartError, match="enough"):
         plugin.start(settings_of(folder, device="auto"))

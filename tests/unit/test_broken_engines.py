@@ -86,6 +86,7 @@ from voxcpm_openai.web.app_context import context_of
             "",
             "status().details are not JSON values",
         ),
+        ("def status(self): return EngineStatus(summary=1)", "", "status().summary = 1: must be a"),
         ("", "start = lambda settings: object()", "which is not an Engine"),
         ("", "start = lambda settings: Foreign", "which is not an Engine"),
         ("", "start = lambda settings: 1 / 0", "ZeroDivisionError: division by zero"),

@@ -28,6 +28,7 @@ ALLOWED_PLACES = {
         f"{NAME}/runtime/device/",
         f"{NAME}/runtime/loading/",
         f"{NAME}/runtime/model/",
+        f"{NAME}/runtime/trial/",
         f"{NAME}/testing/",
         "plugins/upstream_engine.py",
         "plugins/voxcpm_engine.py",
@@ -89,7 +90,16 @@ ALLOWED_PARTS: dict[str, set[str]] = {
     | {"text", "lexicons", "lifecycle", "limits", "registry", "resolve", "voices"},
     "load_test": {"audio", "errors", "load_client", "playout"},
     "embedded": {"audio", "contracts", "english", "errors", "gate", "playout"},
-    "runtime": {"audio", "contracts", "errors", "gpus", "playout", "setting_types", "settings"},
+    "runtime": {
+        "__init__",
+        "audio",
+        "contracts",
+        "errors",
+        "gpus",
+        "playout",
+        "setting_types",
+        "settings",
+    },
     "web": CORE | {"__init__", "output_chain"},
     "app": {"context", "settings", "web"},
     "server": {"context", "errors", "settings", "web"},
@@ -124,6 +134,7 @@ ALLOWED_RUNTIME_PARTS = {
     "loading": {"errors"},
     "model": {"errors", "loading"},
     "device": {"engine", "errors", "gpu", "loading", "model", "threads"},
+    "trial": {"device", "errors", "gpu", "loading", "model"},
 }
 
 RUNTIME_USERS = {
@@ -287,14 +298,15 @@ def test_importing_the_package_starts_no_thread_and_loads_nothing_heavy() -> Non
 
 
 def test_the_torch_free_part_of_the_runtime_is_imported_without_torch() -> None:
-    with_torch = ("checkpoint", "inspection", "shapes", "tokenizer", "upstream")
+    with_torch = ("checkpoint", "inspection", "random_weights", "shapes", "tokenizer", "upstream")
     names = [
         name
         for name in MODULES
         if name.startswith(f"{NAME}.runtime")
-        and not name.startswith(tuple(f"{NAME}.runtime.{p}." for p in ("device", "model")))
+        and not name.startswith(tuple(f"{NAME}.runtime.{p}." for p in ("device", "model", "trial")))
         and name.removeprefix(f"{NAME}.runtime.loading.") not in with_torch
     ]
+    names += [f"{NAME}.runtime.trial.trial_record", f"{NAME}.runtime.trial.trial_run"]
     assert f"{NAME}.runtime.engine.scheduler" in names
     script = "import sys\nsys.modules['torch'] = None\n" + "\n".join(f"import {n}" for n in names)
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -151,6 +152,7 @@ class BeepSettings:
     loud: bool = setting(False, "Whether it is loud.")
     words: tuple[str, ...] = setting((), "Words to beep at.")
     folder: Path | None = setting(None, "A folder of beeps.")
+    echo: Literal["auto", "on", "off"] = setting("auto", "Whether beeps echo.")
 
 
 def test_a_plugins_settings_have_its_name_in_variables_and_in_the_file(tmp_path: Path) -> None:
@@ -178,6 +180,7 @@ def test_a_plugins_settings_have_its_name_in_variables_and_in_the_file(tmp_path:
         ("HARMONICS", "0", "greater than or equal to 1"),
         ("LOUD", "perhaps", "Not a valid boolean"),
         ("FOLDER", "/no/such/folder", "Not a folder that exists"),
+        ("ECHO", "perhaps", "Not on, off or auto"),
     ],
 )
 def test_a_wrong_value_of_a_plugins_setting_is_reported_with_its_name(
@@ -186,6 +189,26 @@ def test_a_wrong_value_of_a_plugins_setting_is_reported_with_its_name(
     settings = load_settings({f"VOXCPM_BEEP_{name}": value})
     with pytest.raises(SettingsError, match=f"VOXCPM_BEEP_{name} = '{value}'.*{expected}"):
         settings.of(BeepSettings)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("auto", "auto"),
+        *(dict.fromkeys(("on", "true", "1", "yes"), "on").items()),
+        *(dict.fromkeys(("off", "False", "0", "no"), "off").items()),
+    ],
+)
+def test_what_is_on_off_or_auto_is_read_from_booleans_too(
+    tmp_path: Path, value: str, expected: str
+) -> None:
+    assert load_settings({"VOXCPM_BEEP_ECHO": value}).of(BeepSettings).echo == expected
+    literal = value if value in ("1", "0") else f'"{value}"'
+    read = load_settings(config(tmp_path, f"[beep]\necho = {literal}"))
+    assert read.of(BeepSettings).echo == expected
+    for flag, word in (("true", "on"), ("false", "off")):
+        read = load_settings(config(tmp_path, f"[beep]\necho = {flag}"))
+        assert read.of(BeepSettings).echo == word
 
 
 PLUGIN = """

@@ -90,6 +90,8 @@ def check(url: str | None, api_key: str | None, model: str | None) -> None:
             problems.append(str(error))
     if report.choice:
         click.echo(f"chosen: engine {report.choice.spec.name} ({report.choice.reason})")
+        for note in report.choice.spec.notes(settings):
+            click.echo(f"  {note}")
     if report.plan:
         click.echo(f"workers: {report.plan.workers} ({report.plan.reason})")
     for warning in report.warnings:

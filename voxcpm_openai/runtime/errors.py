@@ -9,6 +9,10 @@ class DeviceError(VoxcpmError):
     """The device is lost or can no longer be trusted: the engine stops for good."""
 
 
+class WrongAudio(VoxcpmError):
+    """A step made numbers that are no audio."""
+
+
 class CheckpointError(StartError):
     """A file, a field or a tensor of a checkpoint is missing or wrong; the message names it."""
 

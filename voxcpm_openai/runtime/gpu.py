@@ -18,6 +18,8 @@ from voxcpm_openai.gpus import amd_present, intel_present, present
 
 DRIVER = "libcuda.so.1"
 """The library that comes with the driver."""
+DRIVER_FILE = Path("/proc/driver/nvidia/version")
+"""Where the driver's module tells its version."""
 
 _VALUE = r"^{}\b[^=\n]*= *'([^']+)'"  # of a name in PyTorch's file
 
@@ -50,13 +52,14 @@ def accelerator() -> str | None:
     return "mps" if (sys.platform, platform.machine()) == ("darwin", "arm64") else None
 
 
-def mismatch() -> str | None:
+def mismatch(device: str = "auto") -> str | None:
     """Return why PyTorch cannot use the GPU of NVIDIA's that is here, with both versions, or None.
 
-    None if there is no such GPU, no PyTorch, or nothing is known to be wrong, and if PyTorch is
-    built for another accelerator that is here.
+    None if there is no such GPU, no PyTorch, or nothing is known to be wrong, if PyTorch is built
+    for another accelerator that is here, and if ``device``, a setting, is not for such a GPU.
     """
-    build = torch_build() if present() else None
+    wanted = device.startswith(("auto", "cuda"))
+    build = torch_build() if wanted and present() else None
     if build is None or (build.cuda is None and accelerator() is not None):
         return None
     version, cuda, _, _ = build
@@ -85,6 +88,16 @@ def driver_cuda() -> str | None:
     except (OSError, AttributeError):
         return None
     return None if failed else f"{version.value // 1000}.{version.value % 1000 // 10}"
+
+
+def driver_version() -> str | None:
+    """Return the version of NVIDIA's driver, such as ``580.65.06``; None if it does not say."""
+    try:
+        text = DRIVER_FILE.read_text(encoding="utf-8")
+    except OSError:
+        return None
+    found = re.search(r"\d+\.\d+(\.\d+)?", text)
+    return found[0] if found else None
 
 
 def torch_build() -> TorchBuild | None:

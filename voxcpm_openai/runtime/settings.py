@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from voxcpm_openai.setting_types import plugin_settings, setting
 
 
@@ -24,14 +26,16 @@ class VoxcpmSettings:
         "The voxcpm engine's device: `auto`, `cpu`, `cuda`, `cuda:1`, or, untried, `mps` or `xpu`.",
         pattern=r"auto|cpu|cuda(:\d+)?|mps|xpu",
     )
-    cuda_graphs: bool = setting(
-        False,
-        "On a GPU, replay each step of the voxcpm engine as CUDA graphs; otherwise its operators "
-        "are launched one by one. Off until it has been measured on a GPU.",
+    cuda_graphs: Literal["auto", "on", "off"] = setting(
+        "auto",
+        "On NVIDIA's GPUs, replay each step of the voxcpm engine as CUDA graphs (`on`), or launch "
+        "its operators one by one (`off`). `auto`: what a trial at the start shows to be right and "
+        "faster.",
     )
     kernels: str = setting(
-        "torch",
-        "On a GPU, the operators between the voxcpm engine's matrix products: PyTorch's, or fused "
-        "`triton` kernels. `torch` until they are measured on a GPU.",
-        choices=("torch", "triton"),
+        "auto",
+        "On NVIDIA's GPUs, the operators between the voxcpm engine's matrix products: PyTorch's "
+        "(`torch`), or fused `triton` kernels. `auto`: what a trial at the start shows to be right "
+        "and faster.",
+        choices=("auto", "torch", "triton"),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Collection
 from typing import Any, Protocol
@@ -9,6 +10,8 @@ from typing import Any, Protocol
 from voxcpm_openai.context import AppContext
 from voxcpm_openai.server.board import BoardRow
 from voxcpm_openai.server.connection import Connection, State
+
+logger = logging.getLogger(__name__)
 
 LAST_REQUESTS = 2.0
 """Seconds in which a leaving worker still answers on connections that it has kept alive."""
@@ -53,7 +56,7 @@ class Duty:
         self._engine = context.engine
         self._limits = context.limits
         self._row = row
-        self._published = 0.0
+        self._published = self._looked = 0.0
         self._leaving: float | None = None  # since when
 
     def publish(self) -> None:
@@ -99,7 +102,7 @@ class Duty:
 
     def done(self) -> bool:
         """Return whether to leave now."""
-        if self._worker.alive and self._worker.is_parent_alive():
+        if self._worker.alive and self._worker.is_parent_alive() and not self._is_lost():
             return False
         self._worker.alive = False
         stopping = self._row.board.stopping
@@ -123,6 +126,17 @@ class Duty:
             idle = [conn for conn in idle if not conn.served and now < conn.since + LAST_REQUESTS]
             return not idle
         return not idle or now > self._leaving + LAST_REQUESTS
+
+    def _is_lost(self) -> bool:
+        """Return whether the engine has failed: the master starts another worker for this one."""
+        now = time.monotonic()
+        if now < self._looked + NEWS:
+            return False
+        self._looked = now
+        if self._engine.lost:
+            logger.error("engine %s has failed: this worker is replaced", self._engine.name)
+            return True
+        return False
 
     def _awaits_successor(self) -> bool:
         """Return whether to serve on until a worker that replaces this one is ready."""

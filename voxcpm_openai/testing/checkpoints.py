@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers
-from torch import Tensor
 
 from voxcpm_openai.runtime.device.outline import outline
 from voxcpm_openai.runtime.loading import published
+from voxcpm_openai.runtime.loading.random_weights import draw
 from voxcpm_openai.runtime.loading.shapes import Shapes
 from voxcpm_openai.runtime.model import config as parser
 
@@ -226,20 +226,3 @@ def write(
                 raise ValueError(f"{name} is not finite.")
             # As bytes: numpy has no bfloat16.
             file.write(tensor.to(dtype).flatten().view(torch.uint8).cpu().numpy().data)
-
-
-def draw(name: str, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """Return a random tensor that roughly preserves the scale of activations."""
-    mean, std = 0.0, 1.0
-    if name == "stop_head.weight":
-        return torch.zeros(shape)  # shape
-    if name.endswith("block.3.weight_g"):  # the output of a residual unit
-        mean, std = 0.2, 0.02
-    elif name.endswith(("alpha", "weight_g", "norm.weight", "scale_embed.weight")):
-        mean, std = 1.0, 0.1
-    elif name.endswith("bias"):
-        std = 0.1
-    elif name.endswith(".weight"):
-        std = shape[-1] ** -0.5
-    drawn = torch.randn(shape, generator=generator, device=generator.device)  # shape
-    return drawn.mul_(std).add_(mean)  # shape

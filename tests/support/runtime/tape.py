@@ -95,12 +95,14 @@ class Recorder:
     def __init__(self) -> None:
         self.captured = 0
         self.replayed = 0
+        self.tapes: list[Tape] = []
 
     def __call__(self, run: Run) -> Run:
         run()
         with _Refusing(), Tape() as tape:
             run()
         self.captured += 1
+        self.tapes.append(tape)
 
         def replay() -> None:
             self.replayed += 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 import torch
@@ -17,10 +17,13 @@ from torch import Tensor
 
 from voxcpm_openai.runtime.device.async_copy import DeviceStep
 from voxcpm_openai.runtime.device.batch_inputs import MAX_PREFILL_TOKENS, PrefillChunk, PrefillQueue
+from voxcpm_openai.runtime.device.capture import Capture, CudaCapture, Run, enforce_eager
 from voxcpm_openai.runtime.device.stages import AcousticStage, LMStage, Stage, Stages
 from voxcpm_openai.runtime.errors import DeviceError
 from voxcpm_openai.runtime.model.state import Slots
 from voxcpm_openai.runtime.model.voxcpm import SequencePart, VoxCPM
+
+__all__ = ["Capture", "CudaCapture", "GraphRunner", "Graphs", "Run", "enforce_eager"]
 
 logger = logging.getLogger(__name__)
 
@@ -40,27 +43,16 @@ takes memory, and up to .6 s in which nothing else runs."""
 MIN_FREE_BYTES = 2**30
 """No more graphs are captured when less memory is free on the device."""
 
-Run = Callable[[], None]
-Capture = Callable[[Run], Run]
-"""Returns a function that repeats the work of the given one.
-
-It may call the given one, and then waits until the device has finished all earlier work.
-"""
-
 
 class GraphRunner:
     """Steps the rows of a model.  The last of ``slots`` is the padding slot."""
 
     def __init__(self, model: VoxCPM, slots: Slots, capture: Capture) -> None:
-        self._slots = slots
+        self._model, self._slots = model, slots
         self._stages = Stages(model, slots)
         self._graphs = Graphs(self._stages, capture, model.device)
         self._batch_sizes = _sizes_up_to(BATCH_SIZES, slots.count - 1)
-        kv_lengths = KV_LENGTHS if model.ops.gathers_kv else ()
-        self._kv_lengths = _sizes_up_to(kv_lengths, slots.length)
-        self._prefill_sizes = tuple(
-            size for size in PREFILL_SIZES if size != 128 or model.ops.gathers_kv
-        )
+        self._set_sizes()
         self._evaluations: dict[int, int] = {}  # of each slot's job
         self._prefill_queues: dict[int, PrefillQueue] = {}  # by slot, in the order of arrival
 
@@ -185,6 +177,18 @@ class GraphRunner:
             for evaluations in others:
                 yield AcousticStage(rows, evaluations)
 
+    def _set_sizes(self) -> None:
+        """Set what else the batches are padded to, as the operators need it."""
+        gathers_kv = self._model.ops.gathers_kv
+        self._kv_lengths = _sizes_up_to(KV_LENGTHS if gathers_kv else (), self._slots.length)
+        self._prefill_sizes = tuple(size for size in PREFILL_SIZES if size != 128 or gathers_kv)
+
+    def fall_back(self) -> None:
+        """Run all later steps eagerly, with the operators that the model has now."""
+        self._stages.take_operators()
+        self._graphs = Graphs(self._stages, enforce_eager, self._model.device)
+        self._set_sizes()
+
     @torch.inference_mode()
     def capture_wanted(self) -> bool:
         """Capture a graph that a step lacked, while no step is in flight; return whether one was.
@@ -267,51 +271,6 @@ class Graphs:
             return True
         free, _ = torch.cuda.mem_get_info(self._device)
         return free > MIN_FREE_BYTES
-
-
-class CudaCapture:
-    """Captures graphs on a device.
-
-    All graphs share a memory pool: they run one after the other, and their results are in buffers
-    outside the pool.
-    """
-
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-        self._pool = torch.cuda.graph_pool_handle()
-
-    def __call__(self, run: Run) -> Run:
-        """Run once, so that libraries are initialized and kernels chosen; then capture.
-
-        ``torch.cuda.graph`` waits until the device has finished all earlier work.
-        """
-        current = torch.cuda.current_stream(self._device)
-        self._stream.wait_stream(current)
-        with torch.cuda.stream(self._stream):
-            run()
-        current.wait_stream(self._stream)
-        graph = torch.cuda.CUDAGraph()
-        try:
-            # A capture that fails at its end leaves its stream current: the outer block does not.
-            # Other threads encode clips meanwhile: their calls must not invalidate the capture.
-            with (
-                torch.cuda.stream(current),
-                torch.cuda.graph(
-                    graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
-                ),
-            ):
-                run()
-        except Exception:
-            self._pool = torch.cuda.graph_pool_handle()  # PyTorch may still record into the old one
-            raise
-        replay: Run = graph.replay
-        return replay
-
-
-def enforce_eager(run: Run) -> Run:
-    """Capture nothing: the eager fallback."""
-    return run
 
 
 def _may_have_graph(stage: Stage) -> bool:

@@ -29,22 +29,35 @@ def load_model(folder: Path, device: str, dtype: str, kernels: str = "torch") ->
     ``device``: as ``devices.choose`` returns it.  ``dtype``: one of ``DTYPES``; the VAE is always
     float32, on NVIDIA's GPUs beside bfloat16 with products in TF32.  ``int8``, on a CPU only: the
     transformers multiply in 8 bits, all else is float32.  ``kernels``: ``torch``, or on a GPU
-    ``triton``.  Raises CheckpointError for what is missing or wrong in the checkpoint, StartError
-    for what the device cannot do.
+    ``triton``; ``VoxCPM.use`` exchanges them later.  Raises CheckpointError for what is missing or
+    wrong in the checkpoint, StartError for what the device cannot do.
     """
     checkpoint = Checkpoint(folder)
     parsed = config.parse(checkpoint.config())
     tokenizer = TextTokenizer(checkpoint.tokenizer())
     target = torch.device(device)
-    devices.check_noise(target)
-    if target.type == "cuda":
-        # cuDNN's attention, which PyTorch prefers from 2.11 on, plans each shape for half a second.
-        torch.backends.cuda.enable_cudnn_sdp(False)
-    ops = _triton_ops(target) if kernels == "triton" else TorchOps()
+    prepare_device(target)
+    ops = make_ops(kernels, target)
     weights = checkpoint.model(target, DTYPES[dtype], int8=dtype == "int8")
     # Rounding to 10 bits is far below that of a model in bfloat16.
     vae = checkpoint.vae(target, tf32=devices.is_nvidia(target) and dtype == "bfloat16")
     return ARCHITECTURES[parsed.architecture](parsed, weights, vae, tokenizer, ops)
+
+
+def prepare_device(device: torch.device) -> None:
+    """Set what a model on a device needs, before it is loaded.
+
+    Raises StartError if the device makes wrong noise.
+    """
+    devices.check_noise(device)
+    if device.type == "cuda":
+        # cuDNN's attention, which PyTorch prefers from 2.11 on, plans each shape for half a second.
+        torch.backends.cuda.enable_cudnn_sdp(False)
+
+
+def make_ops(kernels: str, device: torch.device) -> Ops:
+    """Return the operators of a name: ``torch``, or on a GPU ``triton``.  Raises StartError."""
+    return _triton_ops(device) if kernels == "triton" else TorchOps()
 
 
 def _missing_to_compile() -> str | None:

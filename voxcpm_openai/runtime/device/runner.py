@@ -6,10 +6,11 @@ patch only, so that a row's audio does not depend on the other rows.
 
 from __future__ import annotations
 
+import logging
 import resource
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -19,14 +20,20 @@ from voxcpm_openai.contracts import Segment, Utterance
 from voxcpm_openai.errors import InvalidRequest
 from voxcpm_openai.runtime.device import devices
 from voxcpm_openai.runtime.device.cuda_graphs import Capture, GraphRunner
+from voxcpm_openai.runtime.device.execution_path import SAFE, PathReport
 from voxcpm_openai.runtime.device.faults import device_faults
 from voxcpm_openai.runtime.device.voice_cache import VoiceCache
+from voxcpm_openai.runtime.device.watched_step import WatchedStep, reported
 from voxcpm_openai.runtime.engine.job import Job
 from voxcpm_openai.runtime.engine.runner_protocol import FinishedStep, Step
+from voxcpm_openai.runtime.errors import DeviceError, WrongAudio
 from voxcpm_openai.runtime.model.noise import Noise
+from voxcpm_openai.runtime.model.ops import TorchOps
 from voxcpm_openai.runtime.model.state import KVPrefix, SpeakerPrompt
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 from voxcpm_openai.runtime.model.voxcpm2 import VoxCPM2
+
+logger = logging.getLogger(__name__)
 
 JOINT = 2
 """The most tokens that two texts have more together than by themselves, where they are joined."""
@@ -91,8 +98,13 @@ class ModelRunner:
         slots: int,
         length: int,
         capture: Capture | None = None,
+        path: PathReport | None = None,
+        report: Callable[[str], None] = lambda _: None,
     ) -> None:
+        """``path``: how the steps run; ``report`` is told why it must not be used again."""
         self._model = model
+        self._path = path
+        self._report = report
         self._voices = voices
         self._length = length
         self._count = slots
@@ -166,13 +178,26 @@ class ModelRunner:
 
     def launch(self, slots: Sequence[int]) -> Step:
         """Start to advance these rows by one patch."""
-        with self._on_device():
+        with reported(self._handle_fault), self._on_device():
             if self._graphs is None:
-                return self._step_unpadded(slots)
+                return WatchedStep(self._step_unpadded(slots), self._handle_fault)
             step = self._graphs.launch(slots)
             patches = self._graphs.latents[: len(step.slots)].clone()  # [B, P, C]
             self._store_patches(step.slots, patches)
-            return step
+            return WatchedStep(step, self._handle_fault)
+
+    def _handle_fault(self, error: DeviceError | WrongAudio) -> None:
+        """Leave a path that may have caused a fault: now if that helps, else at the next start."""
+        if self._graphs is None or self._path is None or self._path.path == SAFE:
+            return
+        self._report(str(error))
+        if isinstance(error, WrongAudio):
+            logger.error("%s: from now on the steps run on: %s", error, SAFE)
+            self._path = replace(
+                self._path, path=SAFE, refused={**self._path.refused, self._path.path: str(error)}
+            )
+            self._model.use(TorchOps())
+            self._graphs.fall_back()
 
     def _step_unpadded(self, slots: Sequence[int]) -> FinishedStep:
         """Run a step of exactly these rows."""
@@ -226,18 +251,20 @@ class ModelRunner:
     def status(self) -> Mapping[str, object]:
         """Return the device, the dtype, the number of slots and the memory in use in bytes.
 
-        On a GPU also the numbers of ``graphs``.
+        On a GPU also the numbers of ``graphs``, and the ``path`` that the steps run on.
         """
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         if self._model.device.type != "cpu":
             memory = devices.used_bytes(self._model.device)
         graphs = {} if self._graphs is None else {"graphs": self._graphs.status()}
+        path = {} if self._path is None else {"path": self._path.as_json()}
         return {
             "device": str(self._model.device),
             "dtype": "int8" if self._model.int8 else str(self._model.dtype).removeprefix("torch."),
             "slots": self.slots,
             "memory_bytes": memory,
             **graphs,
+            **path,
         }
 
     @contextmanager

@@ -49,7 +49,7 @@ class Stages:
 
     def __init__(self, model: VoxCPM, slots: Slots) -> None:
         self._model, self._slots = model, slots
-        self._noise = model.ops.noise(model.device)
+        self.take_operators()
         count, max_rows, device = slots.count, slots.count - 1, model.device
         # The parameters of each slot's job, and the number of its patches.
         self._seeds = torch.zeros(count, device=device, dtype=torch.int64)  # [S]
@@ -65,6 +65,10 @@ class Stages:
         frames, channels = model.latent_shape
         self.latents = torch.zeros(max_rows, frames, channels, device=device)  # [B, P, C]
         self.output = OutputBuffers(max_rows, slots.stop_flags, model.patch_samples)
+
+    def take_operators(self) -> None:
+        """Take the operators that the model has now."""
+        self._noise = self._model.ops.noise(self._model.device)
 
     @torch.inference_mode()
     def begin(self, slot: int, *, seed: int, cfg: float, steps: int) -> int:

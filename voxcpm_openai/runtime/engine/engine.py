@@ -52,6 +52,7 @@ class BatchedEngine(Engine):
         languages: tuple[str, ...] = (),
         needs_transcript: bool = False,
         voice_design: bool = False,
+        summary: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Start the thread.  See ``Scheduler`` for the bounds and ``Capabilities`` for the rest."""
@@ -65,6 +66,7 @@ class BatchedEngine(Engine):
             continues=True,
         )
         self._runner = runner
+        self._summary = summary
         self._clock = clock
         self._scheduler = Scheduler(
             runner.slots,
@@ -120,6 +122,7 @@ class BatchedEngine(Engine):
                 completed=ended[JobState.DONE],
                 failed=ended[JobState.FAILED],
                 cancelled=ended[JobState.CANCELLED],
+                summary=self._summary,
                 details={
                     "steps_per_second": 1 / seconds if seconds else 0.0,
                     "seconds_per_patch": self._launch_timer.step_seconds,

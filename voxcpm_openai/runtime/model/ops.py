@@ -1,17 +1,17 @@
 """The small operators of the model, which a GPU may run as fused kernels.
 
     TorchOps     PyTorch's operators; the reference for all others
-    TritonOps    one or two kernels each (``kernels``): for a GPU, on request
+    TritonOps    one or two kernels each (``kernels``): for a GPU
 
-They are chosen when a model is loaded.  Shapes: B rows, T tokens of a row, S slots, N positions of
-a slot, H heads of dimension D, KV heads of keys and values.
+A model is loaded with PyTorch's; ``VoxCPM.use`` exchanges them.  Shapes: B rows, T tokens of a row,
+S slots, N positions of a slot, H heads of dimension D, KV heads of keys and values.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -122,6 +122,16 @@ class Ops(Protocol):
 
         ``alpha, inverse [1, C, 1]``: a and 1 / a.
         """
+
+
+class SelectedOps:
+    """Operators that can be exchanged while the parts of a model hold this object as theirs."""
+
+    def __init__(self, selected: Ops) -> None:
+        self.selected = selected
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.selected, name)
 
 
 class TorchOps:

@@ -12,6 +12,7 @@ is wanted.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -22,7 +23,7 @@ from voxcpm_openai.runtime.model.config import ModelConfig
 from voxcpm_openai.runtime.model.flow import Flow
 from voxcpm_openai.runtime.model.linear import linear
 from voxcpm_openai.runtime.model.local_encoder import LocalEncoder
-from voxcpm_openai.runtime.model.ops import Ops
+from voxcpm_openai.runtime.model.ops import Ops, SelectedOps
 from voxcpm_openai.runtime.model.state import (
     AUDIO,
     KVPrefix,
@@ -65,7 +66,8 @@ class VoxCPM:
         self.config = config
         self.tokens = tokenizer
         self.device, self.dtype, self.int8 = weights.device, weights.dtype, weights.int8
-        self.ops = ops
+        self._selected = SelectedOps(ops)
+        self.ops = ops = cast("Ops", self._selected)  # it has all of their methods
         hidden, dit_hidden = config.base.hidden_size, config.dit.hidden_size
         length = config.max_length
         self.embed_tokens = weights.tensor(
@@ -83,6 +85,13 @@ class VoxCPM:
         self.stop_head = linear(weights, "stop_head", hidden, 2, bias=False)
         self.encoder = VAEEncoder(vae, config.vae, ops)
         self.decoder = VAEDecoder(vae, config.vae, ops)
+
+    def use(self, ops: Ops) -> None:
+        """Exchange the operators, before or between the steps of a stream.
+
+        Stages and graphs that were made before keep what they took from the former ones.
+        """
+        self._selected.selected = ops
 
     @property
     def sample_rate(self) -> int:
@@ -282,9 +291,16 @@ class VoxCPM:
         """Return the residual LM's input: the base LM's ``hidden [..., W]`` and the patches'."""
         return hidden + encoded  # [..., W]
 
+    def stop_logits(self, hidden: Tensor) -> Tensor:
+        """Return how likely the patch after ``hidden [..., W]`` is not, and is, the last one.
+
+        The result is ``[..., 2]``.
+        """
+        return self.stop_head(F.silu(self.stop_proj(hidden)))  # [..., 2]
+
     def _stop_flags(self, hidden: Tensor) -> Tensor:
         """Return whether the patch after ``hidden [..., W]`` is the last one: ``[...]`` bool."""
-        logits = self.stop_head(F.silu(self.stop_proj(hidden)))  # [..., 2]
+        logits = self.stop_logits(hidden)  # [..., 2]
         return logits[..., 1] > logits[..., 0]  # [...]
 
     def _dit_condition(self, hidden: Tensor, residual_hidden: Tensor) -> Tensor:

@@ -1,0 +1,59 @@
+"""How a stage becomes a CUDA graph, or stays eager."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+Run = Callable[[], None]
+Capture = Callable[[Run], Run]
+"""Returns a function that repeats the work of the given one.
+
+It may call the given one, and then waits until the device has finished all earlier work.
+"""
+
+
+class CudaCapture:
+    """Captures graphs on a device.
+
+    All graphs share a memory pool: they run one after the other, and their results are in buffers
+    outside the pool.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def __call__(self, run: Run) -> Run:
+        """Run once, so that libraries are initialized and kernels chosen; then capture.
+
+        ``torch.cuda.graph`` waits until the device has finished all earlier work.
+        """
+        current = torch.cuda.current_stream(self._device)
+        self._stream.wait_stream(current)
+        with torch.cuda.stream(self._stream):
+            run()
+        current.wait_stream(self._stream)
+        graph = torch.cuda.CUDAGraph()
+        try:
+            # A capture that fails at its end leaves its stream current: the outer block does not.
+            # Other threads encode clips meanwhile: their calls must not invalidate the capture.
+            with (
+                torch.cuda.stream(current),
+                torch.cuda.graph(
+                    graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
+                ),
+            ):
+                run()
+        except Exception:
+            self._pool = torch.cuda.graph_pool_handle()  # PyTorch may still record into the old one
+            raise
+        replay: Run = graph.replay
+        return replay
+
+
+def enforce_eager(run: Run) -> Run:
+    """Capture nothing: the eager fallback."""
+    return run
