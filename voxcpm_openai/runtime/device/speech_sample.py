@@ -18,6 +18,8 @@ from voxcpm_openai.runtime.device.memory import slot_length
 from voxcpm_openai.runtime.device.runner import Continuation, ModelRunner
 from voxcpm_openai.runtime.device.voice_cache import VoiceCache
 from voxcpm_openai.runtime.engine.job import Job, LengthEstimate
+from voxcpm_openai.runtime.engine.runner_protocol import Step
+from voxcpm_openai.runtime.errors import WrongAudio
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 from voxcpm_openai.runtime.model.voxcpm2 import VoxCPM2
 
@@ -127,7 +129,15 @@ class Speaker:
         while True:
             step = self._runner.launch([0])
             # Nothing comes of a step that is still prefilling.
-            yield from zip(step.stop_flags(), step.samples(), strict=True)
+            yield from zip(step.stop_flags(), self._samples(step), strict=True)
+
+    def _samples(self, step: Step) -> Sequence[Samples]:
+        """Return the audio of a step; NaN if it has numbers that are not finite."""
+        try:
+            return step.samples()
+        except WrongAudio:
+            wrong = np.full(self._model.patch_samples, np.nan, np.float32)  # (n,)
+            return [wrong] * len(step.slots)
 
     def _job(self, mode: str) -> Job:
         from voxcpm_openai.audio import read_clip  # late, as in `voice_cache`
