@@ -22,6 +22,7 @@ from benchmarks.gpu.bench import Bench, Task, missing
 from benchmarks.lib.models import CFG, Mark, synchronize
 from benchmarks.lib.report import Row
 from voxcpm_openai.runtime.model.config import TransformerConfig
+from voxcpm_openai.runtime.model.depthwise import ChannelSnake, DepthwiseConv
 from voxcpm_openai.runtime.model.ops import Draw, Ops, TorchOps
 from voxcpm_openai.runtime.model.state import TokenBatch
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
@@ -159,15 +160,32 @@ def _noise(inputs: Inputs) -> Call:
     return call
 
 
-def _snake(inputs: Inputs) -> Call:
+def _middle(inputs: Inputs) -> tuple[int, int]:
+    """Return the channels and the length of a middle block of the VAE's decoder."""
     vae = inputs.model.config.vae
-    middle = len(vae.decoder_strides) // 2  # of the decoder's blocks
-    channels = vae.decoder_dim >> middle
+    middle = len(vae.decoder_strides) // 2
     length = inputs.model.config.patch_size * prod(vae.decoder_strides[:middle])
+    return vae.decoder_dim >> middle, length
+
+
+def _snake(inputs: Inputs) -> Call:
+    channels, length = _middle(inputs)
     x, alpha = inputs.plain(inputs.rows, channels, length), inputs.plain(1, channels, 1, seed=2)
     alpha = 0.1 + alpha.abs()  # [1, C, 1]
     inverse = alpha.reciprocal()
     return lambda ops: ops.snake(x, alpha, inverse)
+
+
+def _snake_conv(inputs: Inputs) -> Call:
+    channels, length = _middle(inputs)
+    x, dilation = inputs.some(inputs.rows, length, channels), 9
+    ones = torch.ones(channels, device=inputs.device)
+    snake = ChannelSnake(ones, ones, torch.zeros_like(ones))
+    taps = inputs.plain(7, channels, seed=2) / 3
+    conv = DepthwiseConv(taps, ones, dilation, snake, snake)
+    past = inputs.plain(inputs.rows, channels, 6 * dilation, seed=3)
+    slots = torch.arange(inputs.rows, device=inputs.device)
+    return lambda ops: ops.snake_conv(x, conv, past, slots, x.dtype)
 
 
 KERNELS: dict[str, Callable[[Inputs], Call]] = {
@@ -182,6 +200,7 @@ KERNELS: dict[str, Callable[[Inputs], Call]] = {
     "CFG step": _cfg_step,
     "noise": _noise,
     "snake": _snake,
+    "snake conv": _snake_conv,
 }
 
 

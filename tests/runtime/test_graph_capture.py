@@ -15,7 +15,7 @@ from tests.support.runtime.tape import EmptyAttention, HostError, Recorder
 from voxcpm_openai.runtime.device import cuda_graphs
 from voxcpm_openai.runtime.device.batch_inputs import PrefillQueue
 from voxcpm_openai.runtime.device.cuda_graphs import enforce_eager
-from voxcpm_openai.runtime.device.stages import AcousticStage, LMStage
+from voxcpm_openai.runtime.device.stages import AcousticStage, LMStage, VAEStage
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 from voxcpm_openai.testing import tiny_checkpoints as tiny
 from voxcpm_openai.testing.streams import alone, clip
@@ -73,27 +73,28 @@ def test_each_stage_is_captured_once_and_then_replayed(model: Kinds) -> None:
     batch = Batch(ours, recorder)
     batch.join(0, Counted("the", patches=6))
     batch.step()  # prefill; no patch to encode yet
-    assert (recorder.captured, recorder.replayed) == (2, 2)
+    assert (recorder.captured, recorder.replayed) == (3, 3)
     batch.step()
-    assert (recorder.captured, recorder.replayed) == (3, 4)
+    assert (recorder.captured, recorder.replayed) == (4, 6)
     batch.join(1, Counted("the", patches=4, seed=9))
     batch.step()  # a prefill beside a row; two rows
-    assert (recorder.captured, recorder.replayed) == (5, 6)
+    assert (recorder.captured, recorder.replayed) == (7, 9)
     batch.run()
     # Two rows are encoded, and later one.
-    assert (recorder.captured, recorder.replayed) == (6, 12)
+    assert (recorder.captured, recorder.replayed) == (8, 18)
 
 
 def test_warmup_captures_small_batches_first_and_stops_in_time(model: Kinds) -> None:
     batch = Batch(model("voxcpm15"), enforce_eager, slots=5, length=40)
     assert batch.graphs.warmup(seconds=-1) == 0
-    assert batch.graphs.warmup(seconds=600) == 3 + 4 * (3 + 2 * 3)
+    assert batch.graphs.warmup(seconds=600) == 3 + 4 * (4 + 2 * 3)
     captured = list(batch.graphs._graphs._captured)  # of 1, 2, 4, 5 rows; of 16, 32, 40 positions
-    assert captured[:6] == [
+    assert captured[:7] == [
         LMStage(0, 64, 16),
         LMStage(0, 128, 16),
         LMStage(0, 256, 16),
         AcousticStage(1, 9),
+        VAEStage(1),
         LMStage(1, 0, 16),
         LMStage(1, 64, 16),
     ]

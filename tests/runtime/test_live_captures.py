@@ -15,7 +15,7 @@ from voxcpm_openai.runtime.device.cuda_graphs import (
     GraphRunner,
     enforce_eager,
 )
-from voxcpm_openai.runtime.device.stages import AcousticStage
+from voxcpm_openai.runtime.device.stages import AcousticStage, VAEStage
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 
 Kinds = Callable[[str], VoxCPM]
@@ -52,11 +52,11 @@ def test_the_evaluations_of_all_presets_are_captured_at_the_start(model: Kinds) 
 def test_no_step_captures_a_graph(model: Kinds, graphs: GraphRunner, recorder: Recorder) -> None:
     step(graphs, model("voxcpm15"), steps=10, count=4)
     assert (recorder.captured, recorder.replayed) == (0, 0)
-    # The prefill, the acoustic stage, the patch.
-    assert graphs.status() == {"captured": 0, "wanted": 3, "failed": 0, "skipped": 0}
-    assert [graphs.capture_wanted() for _ in range(4)] == [True, True, True, False]
+    # The prefill, the acoustic stage, the VAE, the patch.
+    assert graphs.status() == {"captured": 0, "wanted": 4, "failed": 0, "skipped": 0}
+    assert [graphs.capture_wanted() for _ in range(5)] == [True] * 4 + [False]
     step(graphs, model("voxcpm15"), steps=10, count=4)
-    assert (recorder.captured, recorder.replayed) == (3, 8)
+    assert (recorder.captured, recorder.replayed) == (4, 12)
 
 
 def test_clients_can_force_a_few_graphs_only(model: Kinds, graphs: GraphRunner) -> None:
@@ -77,7 +77,7 @@ def test_more_evaluations_than_graphs_have_are_not_padded(
     run = graphs._stages.run
     monkeypatch.setattr(graphs._stages, "run", lambda stage: (ran.append(stage), run(stage)))
     step(graphs, model("voxcpm15"), steps=18)
-    assert ran[-1] == AcousticStage(1, 17)
+    assert ran[-2:] == [AcousticStage(1, 17), VAEStage(1)]
 
 
 def test_without_graphs_none_is_wanted(model: Kinds) -> None:

@@ -40,7 +40,7 @@ def test_free_memory_determines_the_number_of_slots(
     ours: VoxCPM, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     predicted = predict(ours, 256)
-    nine = 3 * GIB + predicted.base + 9 * (predicted.slot + 9 * MIB)
+    nine = 3 * GIB + predicted.base + 9 * (predicted.slot + 10 * MIB)
     assert predicted.needed(9) == nine
     set_free(monkeypatch, nine)
     with caplog.at_level(logging.INFO, logger="voxcpm_openai"):

@@ -12,7 +12,7 @@ import torch
 from tests.support import ROOT
 from tests.support.runtime.peak import Peak
 from voxcpm_openai.cli.memory import CARDS, GB
-from voxcpm_openai.runtime.device import memory
+from voxcpm_openai.runtime.device import memory, vae_precision
 from voxcpm_openai.runtime.device.batch_inputs import MAX_PREFILL_TOKENS
 from voxcpm_openai.runtime.device.cuda_graphs import enforce_eager
 from voxcpm_openai.runtime.device.loader import load_model
@@ -24,8 +24,10 @@ from voxcpm_openai.runtime.device.stages import (
     LMStage,
     Stage,
     Stages,
+    VAEStage,
 )
 from voxcpm_openai.runtime.device.voice_cache import MAX_ENTRIES, VoiceCache
+from voxcpm_openai.runtime.loading.checkpoint import Checkpoint
 from voxcpm_openai.runtime.loading.published import MODELS, PublishedModel, find
 from voxcpm_openai.runtime.model import linear
 from voxcpm_openai.runtime.model.config import parse
@@ -63,11 +65,15 @@ def allocated(before: dict[int, int]) -> int:
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("kind", tiny.KINDS)
 def test_the_weights_are_those_of_the_loaded_model(
-    checkpoint: Callable[[str], Path], kind: str, dtype: str
+    checkpoint: Callable[[str], Path], kind: str, dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    vae, rounds = Checkpoint.vae, dtype == "bfloat16"
+    monkeypatch.setattr(Checkpoint, "vae", lambda own, device, **_: vae(own, device, tf32=rounds))
+    monkeypatch.setattr(vae_precision, "MAX_CHANGE", 1.0)
     before = live_bytes()
     loaded = load_model(checkpoint(kind), "cpu", dtype)
     real = allocated(before)
+    assert (loaded.decoder.fused.dtype == torch.float16) is rounds
     assert memory.model_memory(loaded.config, loaded.dtype, LENGTH).weights == real
 
 
@@ -154,9 +160,10 @@ def test_a_step_needs_no_more_than_is_counted(model: PublishedModel) -> None:
             stages.run(stage)
         return counted.peak
 
-    # More evaluations need their time embeddings only.
+    # The VAE decodes while the next step runs.  More evaluations need their time embeddings only.
     more = rows * (MAX_EVALUATIONS - 9) * (2 * ours.config.dit.hidden_size + 4)
-    assert peak(AcousticStage(rows, 9)) + more < rows * memory.STEP_BYTES
+    both = peak(AcousticStage(rows, 9)) + more + peak(VAEStage(rows))
+    assert both < rows * memory.STEP_BYTES
     predicted = memory.model_memory(ours.config, BFLOAT16, memory.LENGTH)
     rest = memory.RESERVED_BYTES - memory.GRAPH_BYTES - predicted.voices
     assert peak(LMStage(rows, MAX_PREFILL_TOKENS, memory.LENGTH)) < rest / 2

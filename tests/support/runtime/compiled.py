@@ -17,6 +17,7 @@ import triton
 from torch import Tensor
 from triton.backends.compiler import GPUTarget
 
+from voxcpm_openai.runtime.model.depthwise import ChannelSnake, DepthwiseConv
 from voxcpm_openai.runtime.model.kernels import triton_ops
 from voxcpm_openai.runtime.model.kernels.triton_ops import TritonOps
 from voxcpm_openai.runtime.model.ops import HeadLayout, Rope
@@ -107,6 +108,34 @@ def call(compiler: Compiler, model: str, dtype: torch.dtype) -> None:
         alpha = torch.ones(1, 1024, 1)
         ops.snake(torch.zeros(rows, 1024, 32), alpha, alpha)
         ops.snake(torch.zeros(rows, 1024, 4 * 7), alpha, alpha)
+        call_vae(ops, model, rows, torch.float32 if dtype == torch.float32 else torch.float16)
+
+
+def call_vae(ops: TritonOps, model: str, rows: int, dtype: torch.dtype) -> None:
+    """Call the operators of the VAE with the sizes of its first, a middle and its last block."""
+    second = model == "2"
+    lengths = (4, 32, 960, 7680) if second else (4, 28, 1176, 7056)
+    channels = (24, 12, 6) if model == "tiny" else (1024, 256, 32 if second else 64)
+    slots = torch.zeros(rows, dtype=torch.int64)
+
+    def past_of(size: int, past: int) -> Tensor:
+        """A part of each slot's state; other parts are beside it."""
+        return torch.zeros(rows + 1, (size + 16) * past)[:, : size * past].view(-1, size, past)
+
+    def snake_of(size: int, *, scaled: bool = False) -> ChannelSnake:
+        one = torch.ones(size)
+        return ChannelSnake(one, one, one, one if scaled else None)
+
+    first = DepthwiseConv(torch.zeros(7, 64), torch.zeros(64))
+    ops.snake_conv(torch.zeros(rows, lengths[0], 64), first, past_of(64, 6), slots, dtype)
+    for size, length in zip(channels, lengths[1:], strict=True):
+        x = torch.zeros(rows, length, size, dtype=dtype)
+        for dilation in (1, 3, 9):
+            taps, snake = torch.zeros(7, size), snake_of(size)
+            conv = DepthwiseConv(taps, torch.zeros(size), dilation, snake, snake)
+            ops.snake_conv(x, conv, past_of(size, 6 * dilation), slots, dtype)
+        ops.snake_pairs(x, snake_of(size, scaled=second), past_of(size, 1), slots)
+    ops.snake_output(x, snake, taps, torch.zeros(1), past_of(size, 6), slots)
 
 
 def main(folder: Path | None) -> None:

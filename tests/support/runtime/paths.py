@@ -57,6 +57,7 @@ class OtherOps(TorchOps):
 def broken(name: str, change: Callable[[Tensor], Tensor]) -> TorchOps:
     """Return operators one of which gives a changed result, or leaves one behind."""
     ops = TorchOps()
+    ops.fuses_vae = True
     right = getattr(ops, name)
 
     def wrong(*args: Any, **kwargs: Any) -> Any:

@@ -14,17 +14,25 @@ It may call the given one, and then waits until the device has finished all earl
 """
 
 
-class CudaCapture:
-    """Captures graphs on a device.
+class _Place:
+    """Where graphs are captured: a stream, and the pool of their memory."""
 
-    All graphs share a memory pool: they run one after the other, and their results are in buffers
-    outside the pool.
+    def __init__(self, device: torch.device) -> None:
+        self.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self.pool = torch.cuda.graph_pool_handle()
+
+
+class CudaCapture:
+    """Captures graphs on a device, for the stream that is current then, to be replayed on it.
+
+    Graphs for one stream share a memory pool: they run one after the other, and their results are
+    in buffers outside the pool.  Those for another run at the same time.  They have another pool,
+    and are captured on another stream, since cuBLAS keeps its workspace by stream.
     """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-        self._pool = torch.cuda.graph_pool_handle()
+        self._places: dict[int, _Place] = {}  # by the stream that is current
 
     def __call__(self, run: Run) -> Run:
         """Run once, so that libraries are initialized and kernels chosen; then capture.
@@ -32,10 +40,13 @@ class CudaCapture:
         ``torch.cuda.graph`` waits until the device has finished all earlier work.
         """
         current = torch.cuda.current_stream(self._device)
-        self._stream.wait_stream(current)
-        with torch.cuda.stream(self._stream):
+        if current.cuda_stream not in self._places:
+            self._places[current.cuda_stream] = _Place(self._device)
+        place = self._places[current.cuda_stream]
+        place.stream.wait_stream(current)
+        with torch.cuda.stream(place.stream):
             run()
-        current.wait_stream(self._stream)
+        current.wait_stream(place.stream)
         graph = torch.cuda.CUDAGraph()
         try:
             # A capture that fails at its end leaves its stream current: the outer block does not.
@@ -43,12 +54,12 @@ class CudaCapture:
             with (
                 torch.cuda.stream(current),
                 torch.cuda.graph(
-                    graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
+                    graph, pool=place.pool, stream=place.stream, capture_error_mode="thread_local"
                 ),
             ):
                 run()
         except Exception:
-            self._pool = torch.cuda.graph_pool_handle()  # PyTorch may still record into the old one
+            place.pool = torch.cuda.graph_pool_handle()  # PyTorch may still record into the old one
             raise
         replay: Run = graph.replay
         return replay

@@ -18,7 +18,7 @@ from torch import Tensor
 from voxcpm_openai.runtime.device.async_copy import DeviceStep
 from voxcpm_openai.runtime.device.batch_inputs import MAX_PREFILL_TOKENS, PrefillChunk, PrefillQueue
 from voxcpm_openai.runtime.device.capture import Capture, CudaCapture, Run, enforce_eager
-from voxcpm_openai.runtime.device.stages import AcousticStage, LMStage, Stage, Stages
+from voxcpm_openai.runtime.device.stages import AcousticStage, LMStage, Stage, Stages, VAEStage
 from voxcpm_openai.runtime.errors import DeviceError
 from voxcpm_openai.runtime.model.state import Slots
 from voxcpm_openai.runtime.model.voxcpm import SequencePart, VoxCPM
@@ -83,20 +83,28 @@ class GraphRunner:
         lm_slots = [slot for slot in slots if self._slots.pending_encode[slot]]
         prefill = self._prefill_chunks(slots)
         acoustic_slots = [slot for slot in slots if slot not in self._prefill_queues]
-        graphs, run_lm, run_acoustic = self._graphs, None, None
+        graphs, run_lm, run_acoustic, run_vae = self._graphs, None, None, None
         if lm_slots or prefill:
             run_lm = graphs.run_of(self._lm_stage(lm_slots, prefill))
         if acoustic_slots:
-            run_acoustic = graphs.run_of(self._acoustic_stage(acoustic_slots))
+            acoustic = self._acoustic_stage(acoustic_slots)
+            run_acoustic = graphs.run_of(acoustic)
+            run_vae = graphs.run_of(VAEStage(acoustic.rows))
         self._stages.inputs.upload(lm_slots, acoustic_slots, prefill)
         if run_lm:
             run_lm()
             self._slots.mark_encoded(lm_slots)
         stop_flags = self._stages.output.copy_stop_flags()
         if run_acoustic:
+            self._stages.vae_stream.hold_steps()  # until the last patches are taken
             run_acoustic()
             self._slots.mark_generated(acoustic_slots)
-        samples = self._stages.output.copy_samples(len(acoustic_slots))
+        with self._stages.vae_stream.after_steps():
+            if run_vae:
+                self._stages.take_latents()
+                self._stages.vae_stream.mark()
+                run_vae()
+            samples = self._stages.output.copy_samples(len(acoustic_slots))
         return DeviceStep(acoustic_slots, stop_flags, samples)
 
     def _prefill_chunks(self, slots: Sequence[int]) -> list[PrefillChunk]:
@@ -157,11 +165,13 @@ class GraphRunner:
         These depend on the rows, not on the positions; on the evaluations only at multiples of 16.
         """
         begun, shortest = time.monotonic(), (self._kv_lengths[0], min(PRESET_EVALUATIONS))
-        self._stages.inputs.upload([], [], [])  # so that only the padding slot is changed
+        self._stages.pad()
         self._stages.run(AcousticStage(1, EVALUATION_COUNTS[-1]))
         for stage in self._default_stages():
-            if stage[-1] in shortest:  # positions, or evaluations
-                self._stages.run(stage)
+            # The last field: positions, or evaluations.
+            if isinstance(stage, VAEStage) or stage[-1] in shortest:
+                with self._stages.stream_of(stage):
+                    self._stages.run(stage)
         logger.info("kernels are ready after %.1f s", time.monotonic() - begun)
 
     def _default_stages(self) -> Iterator[Stage]:
@@ -171,6 +181,7 @@ class GraphRunner:
         default, *others = PRESET_EVALUATIONS
         for rows in self._batch_sizes:
             yield AcousticStage(rows, default)
+            yield VAEStage(rows)
             for kv_len in self._kv_lengths:
                 yield LMStage(rows, 0, kv_len)
                 yield LMStage(rows, self._prefill_sizes[1], kv_len)
@@ -240,10 +251,10 @@ class Graphs:
         if not self._has_room():
             self._skipped.add(stage)
             return
-        # A capture may run the stage: on the padding slot only.
-        self._stages.inputs.upload([], [], [])
+        self._stages.pad()  # a capture may run the stage
         try:
-            self._captured[stage] = self._capture(partial(self._stages.run, stage))
+            with self._stages.stream_of(stage):
+                self._captured[stage] = self._capture(partial(self._stages.run, stage))
         except Exception:  # of PyTorch, a library or a compiler
             self._check_device()
             logger.warning("%s is not captured and runs eagerly", stage, exc_info=True)
@@ -274,7 +285,7 @@ class Graphs:
 
 
 def _may_have_graph(stage: Stage) -> bool:
-    return isinstance(stage, LMStage) or stage.evaluations <= EVALUATION_COUNTS[-1]
+    return not isinstance(stage, AcousticStage) or stage.evaluations <= EVALUATION_COUNTS[-1]
 
 
 def _sizes_up_to(sizes: Sequence[int], largest: int) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ import torch
 
 from voxcpm_openai.errors import StartError
 from voxcpm_openai.runtime.device import devices
+from voxcpm_openai.runtime.device.vae_precision import round_vae
 from voxcpm_openai.runtime.loading.checkpoint import Checkpoint
 from voxcpm_openai.runtime.loading.tokenizer import TextTokenizer
 from voxcpm_openai.runtime.model import config
@@ -41,7 +42,10 @@ def load_model(folder: Path, device: str, dtype: str, kernels: str = "torch") ->
     weights = checkpoint.model(target, DTYPES[dtype], int8=dtype == "int8")
     # Rounding to 10 bits is far below that of a model in bfloat16.
     vae = checkpoint.vae(target, tf32=devices.is_nvidia(target) and dtype == "bfloat16")
-    return ARCHITECTURES[parsed.architecture](parsed, weights, vae, tokenizer, ops)
+    model = ARCHITECTURES[parsed.architecture](parsed, weights, vae, tokenizer, ops)
+    if vae.tf32:
+        round_vae(model)
+    return model
 
 
 def prepare_device(device: torch.device) -> None:

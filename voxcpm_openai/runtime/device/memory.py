@@ -36,8 +36,8 @@ RESERVED_BYTES = 3 * GIB
 encoded, and what the allocator loses by rounding."""
 GRAPH_BYTES = 2 * GIB
 """The part of it that CUDA graphs may take.  An estimate: no GPU has shown it yet."""
-STEP_BYTES = 9 * MIB
-"""Memory of a row during a step, most of it in the VAE's decoder."""
+STEP_BYTES = 10 * MIB
+"""Memory of a row during a step, most of it in the VAE's decoder, which runs beside the next."""
 CONTEXT_BYTES = 640 * MIB
 """Memory of CUDA itself, its libraries and torch's kernels.  An estimate, for cards that are not
 here; of one that is here, the free memory is asked for."""
@@ -49,7 +49,7 @@ CLIP_SECONDS = 10
 class ModelMemory:
     """What a model and its slots take on a GPU, in bytes."""
 
-    weights: int
+    weights: int  # with those that the VAE's decoder has in float16, if it may
     base: int  # buffers of the runner that do not depend on the number of slots
     slot: int  # of these: keys and values, the VAE's state, and the rest
     slot_kv: int
@@ -100,6 +100,8 @@ def model_memory(config: ModelConfig, dtype: torch.dtype, length: int) -> ModelM
     Takes half a second, and no memory.
     """
     model = outline(config, dtype).model
+    if dtype == torch.bfloat16:  # and if the weights are as they should be
+        model.decoder.fused = model.decoder.in_float16()
     one, two = (_runner_bytes(model, count, length) for count in (1, 2))
     state = model.new_slots(1, length)
     clip = torch.zeros(CLIP_SECONDS * model.encoder_rate, device="meta")  # [N]

@@ -27,10 +27,16 @@ class Outline:
 
 
 def outline(config: ModelConfig, dtype: torch.dtype) -> Outline:
-    """Return the outline of a model in ``dtype``; its VAE is float32 as always."""
+    """Return the outline of a model in ``dtype``.
+
+    Its VAE is float32, beside bfloat16 with products in TF32 as on a GPU.
+    """
     tensors: Shapes = {}
     vae_tensors: Shapes = {}
-    weights, vae = ShapeRecorder(tensors, dtype=dtype), ShapeRecorder(vae_tensors)
+    weights, vae = (
+        ShapeRecorder(tensors, dtype=dtype),
+        ShapeRecorder(vae_tensors, tf32=dtype == torch.bfloat16),
+    )
     model = ARCHITECTURES[config.architecture](config, weights, vae, _no_tokens, TorchOps())
     return Outline(model, tensors, vae_tensors)
 

@@ -1,8 +1,9 @@
-"""A step as two stages over fixed buffers, which a CUDA graph can capture and replay.
+"""A step as three stages over fixed buffers, which a CUDA graph can capture and replay.
 
     LMStage         encode the last patch of some rows, and prefill prompts beside: LocEnc, both
                     language models, the stop head
-    AcousticStage   make the next patch of some rows: noise, LocDiT, the VAE
+    AcousticStage   make the next patch of some rows: noise, LocDiT
+    VAEStage        decode these patches, on a stream of its own: the next step does not need them
 
 A stage reads and writes the same tensors each time and needs nothing from the host: the slots of
 its rows, their positions and their jobs' parameters are on the device.  All other parameters are
@@ -11,6 +12,7 @@ fields of the stage.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
@@ -18,6 +20,7 @@ import torch
 from voxcpm_openai.errors import InvalidRequest
 from voxcpm_openai.runtime.device.async_copy import OutputBuffers
 from voxcpm_openai.runtime.device.batch_inputs import BatchInputs
+from voxcpm_openai.runtime.device.side_stream import SideStream
 from voxcpm_openai.runtime.model.flow import BatchSchedule
 from voxcpm_openai.runtime.model.state import PrefillTokens, Slots
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
@@ -41,7 +44,13 @@ class AcousticStage(NamedTuple):
     evaluations: int
 
 
-Stage = LMStage | AcousticStage
+class VAEStage(NamedTuple):
+    """The stage for ``rows`` rows, those of the acoustic stage before it."""
+
+    rows: int
+
+
+Stage = LMStage | AcousticStage | VAEStage
 
 
 class Stages:
@@ -61,9 +70,15 @@ class Stages:
         # A step size of 0 leaves a row unchanged.
         self._step_sizes = torch.zeros(count, MAX_EVALUATIONS, device=device)  # [S, E]
         self.inputs = BatchInputs(max_rows, model.config.base.hidden_size, device, model.dtype)
-        # The results of the last step.
+        # The results of the last acoustic stage, and the slots of their rows.
         frames, channels = model.latent_shape
         self.latents = torch.zeros(max_rows, frames, channels, device=device)  # [B, P, C]
+        self._latent_slots = torch.zeros(max_rows, device=device, dtype=torch.int64)  # [B]
+        # The same for the VAE: the next acoustic stage may run while it decodes.
+        self._taken_latents = torch.zeros_like(self.latents)  # [B, P, C]
+        self._taken_slots = torch.zeros_like(self._latent_slots)  # [B]
+        self.vae_stream = SideStream(device)
+        slots.on_vae_stream = self.vae_stream.after_steps
         self.output = OutputBuffers(max_rows, slots.stop_flags, model.patch_samples)
 
     def take_operators(self) -> None:
@@ -88,12 +103,31 @@ class Stages:
         return evaluations
 
     @torch.inference_mode()
+    def pad(self) -> None:
+        """Let the next stages change the padding slot only."""
+        self.inputs.upload([], [], [])
+        with self.vae_stream.after_steps():
+            self._taken_slots.fill_(self._slots.count - 1)
+
+    def stream_of(self, stage: Stage) -> AbstractContextManager[None]:
+        """Return a context in which a stage's stream is current."""
+        return self.vae_stream.after_steps() if isinstance(stage, VAEStage) else nullcontext()
+
+    @torch.inference_mode()
+    def take_latents(self) -> None:
+        """Copy what the acoustic stage made, for the VAE's stage and on its stream."""
+        self._taken_latents.copy_(self.latents)  # [B, P, C]
+        self._taken_slots.copy_(self._latent_slots)  # [B]
+
+    @torch.inference_mode()
     def run(self, stage: Stage) -> None:
         """Run a stage operator by operator: what a graph captures, and the eager fallback."""
         if isinstance(stage, LMStage):
             self._run_lm(stage)
-        else:
+        elif isinstance(stage, AcousticStage):
             self._run_acoustic(stage)
+        else:
+            self._run_vae(stage)
 
     def _run_lm(self, stage: LMStage) -> None:
         encode_slots, prefill = self.inputs.lm_slots[: stage.rows], None  # [H]
@@ -120,7 +154,12 @@ class Stages:
                 noise, condition, previous, schedule, self._cfg[index]
             ),
         )  # [B, P, C]
-        samples = model.decoder(latents.transpose(1, 2), self._slots.conv_state, index)  # [B, N]
         self._patches[index] = patches + 1  # [B]
         self.latents[: stage.rows] = latents
+        self._latent_slots[: stage.rows] = index
+
+    def _run_vae(self, stage: VAEStage) -> None:
+        latents, slots = self._taken_latents[: stage.rows], self._taken_slots[: stage.rows]
+        state = self._slots.conv_state
+        samples = self._model.decoder(latents.transpose(1, 2), state, slots)  # [B, N]
         self.output.samples[: stage.rows] = samples

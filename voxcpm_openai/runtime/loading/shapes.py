@@ -18,16 +18,22 @@ class ShapeRecorder(Weights):
     """Records the shapes of the tensors that a model loads, and returns meta tensors."""
 
     def __init__(
-        self, shapes: Shapes, prefix: str = "", dtype: torch.dtype = torch.float32
+        self,
+        shapes: Shapes,
+        prefix: str = "",
+        dtype: torch.dtype = torch.float32,
+        *,
+        tf32: bool = False,
     ) -> None:
         """``shapes``: where they are recorded; ``dtype``: of the tensors that are returned."""
         # Without a file: `fused`, the only method that reads one, is replaced.
-        super().__init__(cast("TensorFile", None), torch.device("meta"), dtype, prefix)
+        super().__init__(cast("TensorFile", None), torch.device("meta"), dtype, prefix, tf32=tf32)
         self.shapes = shapes
 
     def under(self, name: str) -> ShapeRecorder:
         """Return a recorder of the names under ``name``."""
-        return ShapeRecorder(self.shapes, f"{self.prefix}{name}.", self.dtype)
+        prefix = f"{self.prefix}{name}."
+        return ShapeRecorder(self.shapes, prefix, self.dtype, tf32=self.tf32)
 
     def fused(self, parts: Mapping[str, int], *shape: int) -> Tensor:
         """Record each part; return the fused tensor without data."""

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from voxcpm_openai.runtime.loading.checkpoint import Weights
+from voxcpm_openai.runtime.model.depthwise import extend
 from voxcpm_openai.runtime.model.linear import product
 from voxcpm_openai.runtime.model.ops import Ops
 
@@ -39,10 +40,7 @@ class ConvState:
 
     def extend(self, spec: ConvStateSpec, x: Tensor) -> Tensor:
         """Prepend the past to ``x [B, I, T]``, and keep the end of both for the next call."""
-        buffer = self.buffers[spec.index]  # [S, I, past]
-        x = torch.cat((buffer[self.rows], x), dim=-1)  # [B, I, past + T]
-        buffer[self.rows] = x[..., -spec.past :]  # [B, I, past]
-        return x
+        return extend(x, self.buffers[spec.index], self.rows)  # [B, I, past + T]
 
 
 class Layer(Protocol):
@@ -65,11 +63,17 @@ class Sequential:
         return x
 
 
-class Residual:
-    """Layers whose output is added to their input."""
+class ResidualUnit:
+    """A depthwise and a pointwise convolution, a snake before each; added to their input."""
 
-    def __init__(self, layers: Sequence[Layer]) -> None:
-        self.layers = Sequential(layers)
+    def __init__(
+        self, snake: Snake, conv: Conv, second_snake: Snake, pointwise: PointwiseConv
+    ) -> None:
+        self.snake = snake
+        self.conv = conv
+        self.second_snake = second_snake
+        self.pointwise = pointwise
+        self.layers = Sequential([snake, conv, second_snake, pointwise])
 
     def __call__(self, x: Tensor, state: ConvState) -> Tensor:
         """``x [B, C, T]`` to ``[B, C, T]``."""

@@ -14,7 +14,8 @@ rows of a step, but repacks the weights at every call unless they are packed onc
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
@@ -54,13 +55,22 @@ class Tf32(Plain):
 
     def __call__(self, x: Tensor) -> Tensor:
         """``x [..., inputs]`` to ``[..., outputs]``."""
-        # Allowed for this product only: the setting is the process's, which may hold other models.
-        matmul = torch.backends.cuda.matmul
-        before, matmul.allow_tf32 = matmul.allow_tf32, True
-        try:
+        with tf32_products(allowed=True):
             return super().__call__(x)  # [..., outputs]
-        finally:
-            matmul.allow_tf32 = before
+
+
+@contextmanager
+def tf32_products(*, allowed: bool) -> Iterator[None]:
+    """Let a GPU round the inputs of float32 products to 10 bits, or not.
+
+    Around single products only: the setting is the process's, which may hold other models.
+    """
+    matmul = torch.backends.cuda.matmul
+    before, matmul.allow_tf32 = matmul.allow_tf32, allowed
+    try:
+        yield
+    finally:
+        matmul.allow_tf32 = before
 
 
 class Packed:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from voxcpm_openai.runtime.model.depthwise import ChannelSnake, DepthwiseConv, extend
 from voxcpm_openai.runtime.model.noise import Noise
 from voxcpm_openai.runtime.model.state import TokenBatch
 
@@ -59,6 +60,9 @@ class Ops(Protocol):
     gathers_kv: bool
     """Whether ``decode_attention`` copies keys and values up to ``TokenBatch.kv_len``: if so, a
     smaller ``kv_len`` is cheaper."""
+    fuses_vae: bool
+    """Whether the VAE's decoder runs as few large operators on ``[B, T, C]``, those after ``snake``
+    (``fused_vae``), or layer by layer on ``[B, C, T]``."""
 
     def norm(self, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
         """Return the RMSNorm of ``x [..., W]``, times ``weight [W]``."""
@@ -123,6 +127,30 @@ class Ops(Protocol):
         ``alpha, inverse [1, C, 1]``: a and 1 / a.
         """
 
+    def snake_conv(
+        self, x: Tensor, conv: DepthwiseConv, past: Tensor, slots: Tensor, dtype: torch.dtype
+    ) -> Tensor:
+        """Return the convolution of ``x [B, T, C]`` with its activations, in ``dtype``.
+
+        ``past [S, C, (K - 1) dilation]``: the last inputs of the convolution, in float32; those of
+        the rows' ``slots [B]`` are read and replaced.
+        """
+
+    def snake_pairs(self, x: Tensor, snake: ChannelSnake, past: Tensor, slots: Tensor) -> Tensor:
+        """Return each activation of ``x [B, T, C]`` beside the one before it: ``[B, T, 2 C]``.
+
+        ``past [S, C, 1]``: the last activation of each slot, read and replaced.
+        """
+
+    def snake_output(
+        self, x: Tensor, snake: ChannelSnake, taps: Tensor, bias: Tensor, past: Tensor,
+        slots: Tensor,
+    ) -> Tensor:  # fmt: skip
+        """Return samples ``[B, T]``: tanh of a convolution of activations of ``x [B, T, C]``.
+
+        ``taps [K, C]``, ``bias [1]``; ``past [S, C, K - 1]`` as in ``snake_conv``.
+        """
+
 
 class SelectedOps:
     """Operators that can be exchanged while the parts of a model hold this object as theirs."""
@@ -138,6 +166,7 @@ class TorchOps:
     """PyTorch's operators."""
 
     gathers_kv = True
+    fuses_vae = False
 
     def norm(self, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
         """Return the RMSNorm."""
@@ -215,6 +244,39 @@ class TorchOps:
         """Return the activation."""
         wave = (x * alpha).sin_().square_()  # [B, C, T]
         return torch.addcmul(x, wave, inverse)  # [B, C, T]
+
+    def snake_conv(
+        self, x: Tensor, conv: DepthwiseConv, past: Tensor, slots: Tensor, dtype: torch.dtype
+    ) -> Tensor:
+        """Activate, prepend the past, convolve and activate, all in float32."""
+        z = x.transpose(1, 2).float()  # [B, C, T]
+        z = self._activate(conv.before, z) if conv.before else z  # [B, C, T]
+        z = extend(z, past, slots)  # [B, C, past + T]
+        weight = conv.taps.T[:, None]  # [C, 1, K]
+        z = F.conv1d(z, weight, conv.bias, dilation=conv.dilation, groups=len(weight))  # [B, C, T]
+        z = self._activate(conv.after, z) if conv.after else z  # [B, C, T]
+        return z.transpose(1, 2).to(dtype).contiguous()  # [B, T, C]
+
+    def snake_pairs(self, x: Tensor, snake: ChannelSnake, past: Tensor, slots: Tensor) -> Tensor:
+        """Activate in float32, prepend the past, concatenate."""
+        z = extend(self._activate(snake, x.transpose(1, 2)), past, slots).transpose(
+            1, 2
+        )  # [B, 1 + T, C]
+        return torch.cat((z[:, 1:], z[:, :-1]), dim=-1).to(x.dtype)  # [B, T, 2 C]
+
+    def snake_output(
+        self, x: Tensor, snake: ChannelSnake, taps: Tensor, bias: Tensor, past: Tensor,
+        slots: Tensor,
+    ) -> Tensor:  # fmt: skip
+        """Activate, prepend the past, convolve, all in float32."""
+        z = extend(self._activate(snake, x.transpose(1, 2)), past, slots)  # [B, C, past + T]
+        return torch.tanh(F.conv1d(z, taps.T[None], bias)[:, 0])  # [B, T]
+
+    def _activate(self, snake: ChannelSnake, x: Tensor) -> Tensor:
+        """``x [B, C, T]`` to ``[B, C, T]``, in float32."""
+        scaled = x.float() if snake.scale is None else x.float() * snake.scale[:, None]
+        shifted = scaled + snake.offset[:, None]  # [B, C, T]
+        return self.snake(shifted, snake.alpha[None, :, None], snake.inverse[None, :, None])
 
 
 def split_heads(

@@ -6,7 +6,8 @@ graph may refer to them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -113,6 +114,8 @@ class Slots:
         self.conv_state = [
             part.view(slots, *shape) for part, shape in zip(parts, conv_shapes, strict=True)
         ]  # each [S, channels, past]
+        # Where it is written: another stream than that of the steps may decode.
+        self.on_vae_stream: Callable[[], AbstractContextManager[None]] = nullcontext
         self.positions = torch.zeros(slots, device=device, dtype=torch.int64)  # [S]
         # The same numbers on the host, so that no step has to wait for the device.
         self.used = [0] * slots
@@ -132,7 +135,8 @@ class Slots:
         """
         # Masked positions still take part in products; a stray NaN there would spread.
         self._kv[:, :, slot, :, : self.used[slot]].zero_()  # [2, layers, KV, used, D]
-        self._conv_state[slot].zero_()  # [M]
+        with self.on_vae_stream():
+            self._conv_state[slot].zero_()  # [M]
         self.patch[slot].zero_()  # [P, C]
         self.used[slot] = 0
         self.pending_encode[slot] = False
@@ -154,7 +158,10 @@ class Slots:
     def seed_from_prompt(self, slot: int, prompt: SpeakerPrompt) -> None:
         """Let the slot's patches continue from a prompt's."""
         self.patch[slot] = prompt.patch  # [P, C]
-        self._conv_state[slot] = prompt.conv_state  # [M]
+        with self.on_vae_stream():
+            self._conv_state[slot] = prompt.conv_state  # [M]
+            if prompt.conv_state.is_cuda:  # its memory must not be reused before it is read
+                prompt.conv_state.record_stream(torch.cuda.current_stream(prompt.conv_state.device))
 
     def index(self, slots: Sequence[int]) -> slice | Tensor:
         """Return an index of these slots into a buffer ``[S, ...]``: a slice if adjacent."""

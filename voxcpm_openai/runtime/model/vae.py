@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -20,13 +21,14 @@ from voxcpm_openai.runtime.model.causal_conv import (
     ConvStateSpec,
     Layer,
     PointwiseConv,
-    Residual,
+    ResidualUnit,
     Sequential,
     Snake,
     Upsample,
 )
 from voxcpm_openai.runtime.model.config import VAEConfig
-from voxcpm_openai.runtime.model.ops import Ops
+from voxcpm_openai.runtime.model.fused_vae import DecoderBlock, FusedDecoder
+from voxcpm_openai.runtime.model.ops import Ops, TorchOps
 
 DILATIONS = (1, 3, 9)  # of the three residual units of each block
 KERNEL_SIZE = 7  # of the convolutions that do not change the rate
@@ -79,24 +81,29 @@ class VAEDecoder:
     def __init__(self, weights: Weights, config: VAEConfig, ops: Ops) -> None:
         build, model = _Builder(ops), weights.under("decoder.model")
         latent, channels = config.latent_dim, config.decoder_dim
-        layers: list[Layer] = [
-            Conv(model.under("0"), build.spec(latent, KERNEL_SIZE - 1), latent, 1, KERNEL_SIZE),
-            PointwiseConv(model.under("1"), channels, latent),
-        ]
+        first = Conv(model.under("0"), build.spec(latent, KERNEL_SIZE - 1), latent, 1, KERNEL_SIZE)
+        widen = PointwiseConv(model.under("1"), channels, latent)
+        blocks: list[DecoderBlock] = []
         for i, stride in enumerate(config.decoder_strides, start=2):
+            affine = None
             if config.rate_bounds is not None:
-                layers.append(_conditioned(weights, config, i, channels))
+                affine = _conditioned(weights, config, i, channels)
             inner = model.under(f"{i}.block")
-            layers.append(Snake(inner.under("0"), channels, ops))
+            snake = Snake(inner.under("0"), channels, ops)
             spec = build.spec(channels, 1)
             channels //= 2
-            layers.append(Upsample(inner.under("1"), spec, channels, stride))
-            layers += build.units(inner, channels, first=2)
-        last = 2 + len(config.decoder_strides)
-        layers.append(Snake(model.under(f"{last}"), channels, ops))
+            upsample = Upsample(inner.under("1"), spec, channels, stride)
+            units = build.units(inner, channels, first=2)
+            blocks.append(DecoderBlock(affine, snake, upsample, units))
+        end = 2 + len(config.decoder_strides)
+        snake = Snake(model.under(f"{end}"), channels, ops)
         spec = build.spec(channels, KERNEL_SIZE - 1)
-        layers.append(Conv(model.under(f"{last + 1}"), spec, 1, channels, KERNEL_SIZE))
-        self.layers = Sequential(layers)
+        last = Conv(model.under(f"{end + 1}"), spec, 1, channels, KERNEL_SIZE)
+        inside = [layer for block in blocks for layer in block.layers]
+        self.layers = Sequential([first, widen, *inside, snake, last])
+        self._fuse = partial(FusedDecoder, first, widen, blocks, snake, last, tf32=weights.tf32)
+        self.fused = self._fuse(torch.float32)
+        self.ops = ops
         self.conv_shapes = [(spec.channels, spec.past) for spec in build.specs]
 
     def __call__(self, frames: Tensor, buffers: Sequence[Tensor], rows: slice | Tensor) -> Tensor:
@@ -104,7 +111,36 @@ class VAEDecoder:
 
         ``buffers``: ``[S, channels, past]`` for each of ``conv_shapes``; they are updated.
         """
-        return torch.tanh(self.layers(frames, ConvState(buffers, rows))[:, 0])  # [B, samples]
+        state = ConvState(buffers, rows)
+        if self.ops.fuses_vae:
+            return self.fused(self.ops, frames, state)  # [B, samples]
+        return torch.tanh(self.layers(frames, state)[:, 0])  # [B, samples]
+
+    def use_float16(self, bound: float, frames: Tensor) -> float:
+        """Let float16 pass between fused operators if it changes no sample by ``bound`` or more.
+
+        Only for weights whose products may round (``Weights.tf32``).  Returns the largest change of
+        the samples of ``frames [B, C, T]``, against exact float32.
+        """
+        halved = self.in_float16()
+        exact, rounded = (
+            fused(TorchOps(), frames, ConvState(self._zeros(frames), slice(0, len(frames))))
+            for fused in (self._fuse(torch.float32, tf32=False), halved)
+        )  # [B, samples] each
+        change = float((rounded - exact).abs().max().nan_to_num(nan=torch.inf))
+        if change < bound:
+            self.fused = halved
+        return change
+
+    def in_float16(self) -> FusedDecoder:
+        """Return the fused decoder with float16 between operators, and weights of its own."""
+        return self._fuse(torch.float16)
+
+    def _zeros(self, frames: Tensor) -> list[Tensor]:
+        """Return the state of silence for ``frames [B, C, T]``: ``[B, channels, past]`` each."""
+        return [
+            torch.zeros(len(frames), *shape, device=frames.device) for shape in self.conv_shapes
+        ]
 
 
 class _Builder:
@@ -118,20 +154,18 @@ class _Builder:
         self.specs.append(ConvStateSpec(len(self.specs), channels, past))
         return self.specs[-1]
 
-    def units(self, weights: Weights, channels: int, first: int) -> list[Layer]:
-        """Return residual units: a depthwise and a pointwise convolution, a snake before each."""
-        units: list[Layer] = []
+    def units(self, weights: Weights, channels: int, first: int) -> list[ResidualUnit]:
+        """Return the residual units of a block, whose layers are numbered from ``first``."""
+        units: list[ResidualUnit] = []
         for i, dilation in enumerate(DILATIONS, start=first):
             inner = weights.under(f"{i}.block")
             spec = self.spec(channels, (KERNEL_SIZE - 1) * dilation)
             units.append(
-                Residual(
-                    [
-                        Snake(inner.under("0"), channels, self.ops),
-                        Conv(inner.under("1"), spec, channels, 1, KERNEL_SIZE, dilation=dilation),
-                        Snake(inner.under("2"), channels, self.ops),
-                        PointwiseConv(inner.under("3"), channels, channels),
-                    ]
+                ResidualUnit(
+                    Snake(inner.under("0"), channels, self.ops),
+                    Conv(inner.under("1"), spec, channels, 1, KERNEL_SIZE, dilation=dilation),
+                    Snake(inner.under("2"), channels, self.ops),
+                    PointwiseConv(inner.under("3"), channels, channels),
                 )
             )
         return units

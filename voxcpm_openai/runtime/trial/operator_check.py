@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
@@ -20,6 +20,8 @@ OPERATORS = tuple(
     name for name, member in vars(Ops).items() if callable(member) and not name.startswith("_")
 )
 """All operators of a model."""
+OF_FUSED_VAE = frozenset({"snake_conv", "snake_pairs", "snake_output"})
+"""Those that run only where ``Ops.fuses_vae``."""
 
 
 class ComparedOps:
@@ -39,6 +41,12 @@ class ComparedOps:
         if name == "noise":
             return self._noise
         return self._compared(name, getattr(self._candidate, name), getattr(self._reference, name))
+
+    @property
+    def missing(self) -> set[str]:
+        """The operators that should have run, and did not."""
+        unused: Set[str] = frozenset() if self._candidate.fuses_vae else OF_FUSED_VAE
+        return set(OPERATORS) - unused - self.called
 
     def _noise(self, device: torch.device) -> Callable[..., Any]:
         """Return a compared draw of noise."""

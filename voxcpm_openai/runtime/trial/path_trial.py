@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+import torch
+
 from voxcpm_openai.errors import Overloaded, StartError
 from voxcpm_openai.runtime.device.cuda_graphs import Capture, enforce_eager
 from voxcpm_openai.runtime.device.execution_path import SAFE, ExecutionPath
@@ -21,6 +23,7 @@ from voxcpm_openai.runtime.trial.speech_check import (
     Speech,
     difference,
     first_line,
+    relative_error,
     stops_differ,
 )
 
@@ -43,6 +46,7 @@ class PathTrial:
     ) -> None:
         self._model, self._make_ops, self._make_capture = model, make_ops, make_capture
         self._eager: dict[str, list[Speech]] = {}  # of operators, for each of INPUTS
+        self._decoded = torch.empty(0)  # [B, N]: the samples of PyTorch's operators
 
     def compile(self, kernels: str) -> None:
         """Run steps with these operators once, so that what they need is compiled.
@@ -94,8 +98,17 @@ class PathTrial:
             speeches = [run.speak(inputs) for inputs in INPUTS]
             if not all(speech.finite for speech in speeches):
                 raise PathRefused("its audio has numbers that are not finite")
-            if kernels != SAFE.kernels:
+            decoded = run.decode()  # [B, N]
+            if kernels == SAFE.kernels:
+                self._decoded = decoded
+            else:
                 _check_kernels(speeches, self._eager[SAFE.kernels])
+                error = relative_error(decoded, self._decoded)
+                if not error <= KERNEL_ERROR:
+                    raise PathRefused(
+                        f"its VAE differs by {error:.1%} from that of PyTorch's operators, "
+                        f"at most {KERNEL_ERROR:.0%} is right"
+                    )
             self._eager[kernels] = speeches
         return self._eager[kernels]
 
@@ -109,7 +122,7 @@ class PathTrial:
             expected, speeches = speeches, [run.speak(inputs) for inputs in INPUTS]
             _check_graphs(speeches, expected)
         pairs = zip(speeches, self._eager[SAFE.kernels], strict=True)
-        return max(difference(speech, safe, patches=1) for speech, safe in pairs)
+        return max(_first_patch_error(speech, safe) for speech, safe in pairs)
 
 
 @contextmanager
@@ -131,7 +144,7 @@ def _refusing() -> Iterator[None]:
 def _check_kernels(speeches: list[Speech], safe: list[Speech]) -> None:
     """Raise PathRefused unless operators say what PyTorch's say."""
     for speech, reference in zip(speeches, safe, strict=True):
-        error = difference(speech, reference, patches=1)
+        error = _first_patch_error(speech, reference)
         if error > KERNEL_ERROR:
             raise PathRefused(
                 f"its first patch differs by {error:.1%} from that of PyTorch's operators, "
@@ -139,6 +152,10 @@ def _check_kernels(speeches: list[Speech], safe: list[Speech]) -> None:
             )
         if stops_differ(speech, reference):
             raise PathRefused("it and PyTorch's operators end a text at different places")
+
+
+def _first_patch_error(speech: Speech, reference: Speech) -> float:
+    return relative_error(speech.latents[0], reference.latents[0])
 
 
 def _check_graphs(speeches: list[Speech], eager: list[Speech]) -> None:

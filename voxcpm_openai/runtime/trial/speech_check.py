@@ -34,8 +34,9 @@ STEPS, CFG = 10, 2.0  # solver steps and guidance, as most requests have them
 GRAPH_ERROR = 1e-3
 """The most that a graph may differ from the same operators run eagerly."""
 KERNEL_ERROR = 3e-2
-"""The most that a first patch may differ from that of PyTorch's operators.  In bfloat16 both have
-errors of some 1e-2 after ten evaluations; later patches continue from different ones."""
+"""The most that a first patch, and the samples of the same latents, may differ from those of
+PyTorch's operators.  In bfloat16 both have errors of some 1e-2 after ten evaluations; later patches
+continue from different ones."""
 CLOSE_VOTE = 0.05
 """A stop flag may differ if its two logits are as close, as a part of the larger one."""
 
@@ -109,6 +110,19 @@ class PathRun:
             self._model.stop_logits(hidden).float().cpu(),
         )
 
+    @torch.inference_mode()
+    def decode(self) -> Tensor:
+        """Return the samples ``[B, N]`` of random latents: the VAE alone, without graphs.
+
+        The samples of a text tell little of it: they change much where latents change a little.
+        """
+        frames, channels = self._model.latent_shape
+        generator = torch.Generator().manual_seed(1)
+        latents = torch.randn(2, channels, PATCHES * frames, generator=generator)  # [B, C, T P]
+        device, decoder = self._model.device, self._model.decoder
+        buffers = [torch.zeros(2, *shape, device=device) for shape in decoder.conv_shapes]
+        return decoder(latents.to(device), buffers, torch.arange(2, device=device)).cpu()
+
     def capture_graphs(self) -> str | None:
         """Capture the graphs that ``speak`` and ``step_ms`` lacked; return what went wrong."""
         while self._runner.capture_wanted():
@@ -150,10 +164,10 @@ class PathRun:
         self._runner.begin(slot, parts, seed=seed, cfg=CFG, steps=STEPS)
 
 
-def difference(speech: Speech, reference: Speech, patches: int = PATCHES) -> float:
-    """Return how much the first patches differ, relative to the reference (root mean square)."""
+def difference(speech: Speech, reference: Speech) -> float:
+    """Return how much two speeches differ, relative to the reference (root mean square)."""
     pairs = ((speech.latents, reference.latents), (speech.samples, reference.samples))
-    return max(relative_error(x[:patches], y[:patches]) for x, y in pairs)
+    return max(relative_error(x, y) for x, y in pairs)
 
 
 def relative_error(x: Tensor, reference: Tensor) -> float:

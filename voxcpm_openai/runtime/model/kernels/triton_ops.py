@@ -15,7 +15,8 @@ import triton
 from torch import Tensor
 
 from voxcpm_openai.runtime.model import noise
-from voxcpm_openai.runtime.model.kernels import decode, encode, norm, pointwise, solver
+from voxcpm_openai.runtime.model.depthwise import ChannelSnake, DepthwiseConv
+from voxcpm_openai.runtime.model.kernels import decode, encode, norm, pointwise, solver, vae_ops
 from voxcpm_openai.runtime.model.ops import Draw, HeadLayout, Rope
 from voxcpm_openai.runtime.model.state import TokenBatch
 
@@ -34,6 +35,7 @@ class TritonOps:
     """One kernel per operator; for ``decode_attention`` two, or three with few rows."""
 
     gathers_kv = False
+    fuses_vae = True
 
     def norm(self, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
         """Run one program per token."""
@@ -214,14 +216,24 @@ class TritonOps:
 
     def snake(self, x: Tensor, alpha: Tensor, inverse: Tensor) -> Tensor:
         """Run one program per 1024 numbers."""
-        x = x.contiguous()
-        y = torch.empty_like(x)  # [B, C, T]
-        grid = (triton.cdiv(x.numel(), 1024),)
-        _launch(
-            pointwise.snake, grid, x, alpha, inverse, y, x.numel(), x.shape[2], x.shape[1],
-            block=1024,
-        )  # fmt: skip
-        return y
+        return vae_ops.snake(_launch, x, alpha, inverse)  # [B, C, T]
+
+    def snake_conv(
+        self, x: Tensor, conv: DepthwiseConv, past: Tensor, slots: Tensor, dtype: torch.dtype
+    ) -> Tensor:
+        """Run one program per row, some times, and 32 channels."""
+        return vae_ops.snake_conv(_launch, x, conv, past, slots, dtype)  # [B, T, C]
+
+    def snake_pairs(self, x: Tensor, snake: ChannelSnake, past: Tensor, slots: Tensor) -> Tensor:
+        """Run one program per row, 64 times, and 32 channels."""
+        return vae_ops.snake_pairs(_launch, x, snake, past, slots)  # [B, T, 2 C]
+
+    def snake_output(
+        self, x: Tensor, snake: ChannelSnake, taps: Tensor, bias: Tensor, past: Tensor,
+        slots: Tensor,
+    ) -> Tensor:  # fmt: skip
+        """Run one program per row and some times."""
+        return vae_ops.snake_output(_launch, x, snake, taps, bias, past, slots)  # [B, T]
 
 
 def _launch(
