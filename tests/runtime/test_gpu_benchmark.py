@@ -214,7 +214,7 @@ def test_a_step_is_measured_as_a_whole_and_by_part(bench: Bench) -> None:
 def test_kernels_are_compared_with_torch(bench: Bench) -> None:
     bench.env["TRITON_INTERPRET"] = ""
     rows = bench.rows("kernels", "1.5, 1 rows")
-    assert len(rows) == 11
+    assert len(rows) == 12
     for row in rows:
         assert (row["ran"], row["error"]) == ("torch in its place", 0)
         assert row["within_tolerance"]
@@ -224,7 +224,7 @@ def test_kernels_are_compared_with_torch(bench: Bench) -> None:
 def test_triton_kernels_are_interpreted_on_a_cpu(bench: Bench) -> None:
     require("triton")
     rows = bench.rows("kernels", ", 1 rows", before="import tests.support.runtime.interpreted")
-    assert len(rows) == 2 * 11
+    assert len(rows) == 2 * 12
     for row in rows:
         assert (row["ran"], row["within_tolerance"]) == ("interpreter", True), row
 
