@@ -24,9 +24,11 @@ from voxcpm_openai.web import (
     forms,
     health,
     models,
+    rate_headers,
     speech,
     speech_batch,
     text,
+    usage,
     voices,
 )
 from voxcpm_openai.web.sockets import elevenlabs as elevenlabs_socket
@@ -66,9 +68,10 @@ class JSONProvider(DefaultJSONProvider):
         return super().dumps(obj, **kwargs).encode("utf-8", "replace").decode()
 
 
-def create_app(settings: Settings) -> Flask:
+def create_app(settings: Settings, workers: int = 1) -> Flask:
     """Return the app.  Its engine is chosen but not started: ``context_of(app).engine.start()``.
 
+    ``workers``: how many processes of the server have such an app.
     Raises StartError if a plugin or a setting is wrong.
     """
     app = App("voxcpm_openai", static_folder=None)
@@ -81,13 +84,14 @@ def create_app(settings: Settings) -> Flask:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # App has done it, without a redirect
     app.json = JSONProvider(app)
-    context = AppContext.open(settings)
+    context = AppContext.open(settings, workers)
     context.engine  # noqa: B018  (a server without an engine must not start)
+    context.accounts  # noqa: B018  (nor one whose keys cannot be read)
     context.sweep()
     app_context.init_app(app, context)
-    for extension in (access_log, cors, auth, errors):
+    for extension in (access_log, cors, auth, rate_headers, errors):
         extension.init_app(app)
     views = (speech, speech_batch, text, models, voices, candidates, consents, dictionaries)
-    for view in (*views, elevenlabs, elevenlabs_socket, realtime, speech_stream, health):
+    for view in (*views, elevenlabs, elevenlabs_socket, realtime, speech_stream, usage, health):
         app.register_blueprint(view.blueprint)
     return app

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 
+from voxcpm_openai.accounts.account import Accounts
+from voxcpm_openai.accounts.usage import UsageRecorder
+from voxcpm_openai.accounts.usage_store import UsageStore
 from voxcpm_openai.contracts import Engine
 from voxcpm_openai.errors import StorageUnwritable
 from voxcpm_openai.lexicons import LexiconSources
@@ -28,8 +31,9 @@ from voxcpm_openai.voices.store.voices import VoiceStore
 class AppContext:
     """What the web app, the command line and the benchmarks share.  Made by ``open``."""
 
-    def __init__(self, settings: Settings, registry: Registry) -> None:
+    def __init__(self, settings: Settings, registry: Registry, workers: int = 1) -> None:
         self.settings = settings
+        self.workers = workers
         self.registry = registry
         data = DataFolder(settings.data_folder)
         self.store = VoiceStore(data, settings)
@@ -42,13 +46,22 @@ class AppContext:
         self.transcriber = ClipTranscriber(registry.transcribers, settings)
         self.limits = StreamLimiter(settings.max_streams)
         self.sockets = SocketLimiter(settings.max_sockets)
+        self.usage = UsageStore(data.root)
         self.normalizers = Normalizers(registry.normalizers, settings)
         self._data = data
 
     @classmethod
-    def open(cls, settings: Settings) -> AppContext:
-        """Load the plugins and wire the parts; nothing is started.  Raises StartError."""
-        return cls(settings, load_registry(settings))
+    def open(cls, settings: Settings, workers: int = 1) -> AppContext:
+        """Load the plugins and wire the parts; nothing is started.  Raises StartError.
+
+        ``workers``: how many processes like this one the server has.
+        """
+        return cls(settings, load_registry(settings), workers)
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        """What is counted by API key.  Raises SettingsError if the keys cannot be read."""
+        return Accounts(self.settings, UsageRecorder(self.usage), self.workers)
 
     @cached_property
     def engine(self) -> EngineLifecycle:

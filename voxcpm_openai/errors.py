@@ -16,6 +16,7 @@
         │   ├── UnknownConsent     consent_not_found
         │   └── UnknownDictionary  pronunciation_dictionary_not_found
         ├── UpgradeRequired        426
+        ├── RateLimited            429 rate_limit_exceeded, with Retry-After
         ├── ClientLeft             499 (for the log; the client is gone)
         ├── StorageUnwritable      500 data_dir_unwritable
         ├── SynthesisFailed        500 synthesis_failed
@@ -23,7 +24,8 @@
             ├── Overloaded         overloaded
             ├── EngineLoading      engine_loading
             ├── EngineFailed       engine_failed
-            └── Draining           draining
+            ├── Draining           draining
+            └── UsageUnreadable    usage_unreadable
 
 Any module may raise them; only ``web/errors.py`` turns them into HTTP.  The fields are those of
 OpenAI's error object: ``{"error": {"message", "type", "param", "code"}}``.
@@ -164,6 +166,26 @@ class UnknownDictionary(NotFound):
     kind = "pronunciation_dictionary"
 
 
+class RateLimited(RequestError):
+    """A key has used what it may use in a minute, or has as many streams as it may have."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, *, retry_after: int | None = None) -> None:
+        """``retry_after``: whole seconds, at least 1; None if a retry cannot help."""
+        super().__init__(message)
+        self.retry_after = retry_after
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """When to retry, or that a retry cannot help."""
+        if self.retry_after is None:
+            return {"x-should-retry": "false"}
+        return {"Retry-After": str(self.retry_after)}
+
+
 class StorageUnwritable(RequestError):
     """The data folder cannot be written.  Only the operator can change that."""
 
@@ -239,3 +261,9 @@ class Draining(Unavailable):
     """The worker is stopping and accepts no new requests."""
 
     code = "draining"
+
+
+class UsageUnreadable(Unavailable):
+    """The usage of keys cannot be read: the file is locked or broken."""
+
+    code = "usage_unreadable"

@@ -6,10 +6,12 @@ import math
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 
-from voxcpm_openai.errors import ClientLeft, Overloaded
+from voxcpm_openai.errors import ClientLeft, Overloaded, RateLimited
 from voxcpm_openai.gate import DeadlineGate
 
 SOCKET_RETRY = 5
@@ -18,8 +20,22 @@ SMOOTHING = 0.2
 """The weight of the newest stream in the mean duration."""
 
 
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Whose streams are counted together, and how many they may be at once (0: any)."""
+
+    id: str = ""
+    limit: int = 0
+
+
+EVERYBODY = Holder()
+
+
 class StreamLimiter:
-    """Counts running streams.  ``enter`` never waits: it raises Overloaded at capacity.
+    """Counts running streams, in all and by holder.
+
+    ``enter`` never waits: it raises Overloaded at capacity, and RateLimited if the holder has as
+    many as it may have.
 
     ``reenter`` is for a listener who has heard a part already: it waits, and new streams are
     refused meanwhile.
@@ -36,7 +52,8 @@ class StreamLimiter:
         self.on_leave: Callable[[], None] = lambda: None
         """Called in the thread that gives a permit back, when it is free."""
         self._running = 0
-        self._waiting = 0
+        self._held: Counter[str] = Counter()  # by the id of the holder
+        self._waiting: Counter[Holder] = Counter()
         self._mean_seconds = 1.0
         self._changed = threading.Condition()
 
@@ -45,39 +62,70 @@ class StreamLimiter:
         """The number of running streams."""
         return self._running
 
-    def enter(self) -> StreamPermit:
-        """Return a permit.  Raises Overloaded with the seconds until one is likely to be free."""
-        with self._changed:
-            if self._running + self._waiting < self.limit:
-                return self._permit()
-            raise self._refusal()
+    def held(self, holder: Holder) -> int:
+        """Return the number of a holder's running streams."""
+        return self._held[holder.id]
 
-    def reenter(self, seconds: float, left: Callable[[], bool]) -> StreamPermit:
-        """Wait up to ``seconds`` for a permit.  Raises Overloaded; ClientLeft if ``left()``.
+    def enter(self, holder: Holder = EVERYBODY) -> StreamPermit:
+        """Return a permit.
 
-        Call ``wake`` when ``left`` changes.
+        Raises Overloaded or RateLimited, with the seconds until one is likely to be free.
         """
         with self._changed:
-            self._waiting += 1
+            if not self._may_hold(holder):
+                raise self._holders_refusal(holder)
+            if self._running + self._reserved() < self.limit:
+                return self._permit(holder)
+            raise self._refusal()
+
+    def reenter(
+        self, seconds: float, left: Callable[[], bool], holder: Holder = EVERYBODY
+    ) -> StreamPermit:
+        """Wait up to ``seconds`` for a permit.
+
+        Raises Overloaded, RateLimited; ClientLeft if ``left()``.  Call ``wake`` when ``left``
+        changes.
+        """
+        with self._changed:
+            self._waiting[holder] += 1
             try:
-                self._changed.wait_for(lambda: left() or self._running < self.limit, seconds)
+                self._changed.wait_for(lambda: left() or self._has_room(holder), seconds)
             finally:
-                self._waiting -= 1
+                self._waiting -= Counter({holder: 1})
             if left():
                 raise ClientLeft
+            if not self._may_hold(holder):
+                raise self._holders_refusal(holder)
             if self._running >= self.limit:
                 raise self._refusal()
-            return self._permit()
+            return self._permit(holder)
 
     def wake(self) -> None:
         """Let those who wait look again at whether their listener has left."""
         with self._changed:
             self._changed.notify_all()
 
-    def _permit(self) -> StreamPermit:
+    def _may_hold(self, holder: Holder) -> bool:
+        return not holder.limit or self._held[holder.id] < holder.limit
+
+    def _has_room(self, holder: Holder) -> bool:
+        return self._running < self.limit and self._may_hold(holder)
+
+    def _reserved(self) -> int:
+        """Return how many that wait may go on as soon as there is room.
+
+        Not those who wait for other streams of their holder: nobody else is refused for them.
+        """
+        return sum(
+            min(count, max(0, holder.limit - self._held[holder.id])) if holder.limit else count
+            for holder, count in self._waiting.items()
+        )
+
+    def _permit(self, holder: Holder) -> StreamPermit:
         self._running += 1
+        self._held[holder.id] += 1
         self.on_enter()
-        return StreamPermit(self)
+        return StreamPermit(self, holder)
 
     def _refusal(self) -> Overloaded:
         # With `limit` streams of a mean length, one ends every mean/limit seconds.
@@ -86,10 +134,17 @@ class StreamLimiter:
             retry_after=math.ceil(self._mean_seconds / self.limit),
         )
 
-    def leave(self, seconds: float) -> None:
-        """Give a permit back after ``seconds``.  ``StreamPermit`` calls this."""
+    def _holders_refusal(self, holder: Holder) -> RateLimited:
+        return RateLimited(
+            f"This key may have {holder.limit} speech requests at once here, and has them.",
+            retry_after=max(1, math.ceil(self._mean_seconds / holder.limit)),
+        )
+
+    def leave(self, seconds: float, holder: Holder) -> None:
+        """Give a holder's permit back after ``seconds``.  ``StreamPermit`` calls this."""
         with self._changed:
             self._running -= 1
+            self._held -= Counter({holder.id: 1})  # and forget who has none
             self._mean_seconds += SMOOTHING * (seconds - self._mean_seconds)
             self._changed.notify_all()
         self.on_leave()
@@ -123,9 +178,10 @@ class SocketLimiter:
 class StreamPermit(AbstractContextManager["StreamPermit"]):
     """The permission to run one stream, given back at the end of the ``with`` block."""
 
-    def __init__(self, limiter: StreamLimiter) -> None:
+    def __init__(self, limiter: StreamLimiter, holder: Holder) -> None:
         self._limiter = limiter
+        self._holder = holder
         self._since = time.monotonic()
 
     def __exit__(self, *_: object) -> None:
-        self._limiter.leave(time.monotonic() - self._since)
+        self._limiter.leave(time.monotonic() - self._since, self._holder)

@@ -67,6 +67,7 @@ class Master:
             settings=self._settings,
             listeners=tuple(Listener(_name(one), tls) for one in worker.sockets),
             report_ready=partial(_signal, worker.ppid) if self._notify_socket else _nobody,
+            workers=max(1, self._arbiter.num_workers),
         )
 
     def count_workers(self) -> None:

@@ -11,7 +11,7 @@ from voxcpm_openai.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """The settings that the server has checked, where it listens, and how readiness is reported.
+    """The settings that the server has checked, its workers, where it listens, who is told of it.
 
     A worker that starts later uses the same settings as the others, although the file of the
     settings may have changed.
@@ -20,6 +20,7 @@ class Serving:
     settings: Settings
     listeners: tuple[Listener, ...]
     report_ready: Callable[[], None]
+    workers: int = 1
 
 
 class _Process:

@@ -56,13 +56,13 @@ class ExistingFolder(fields.Field[Path]):
 
 
 class ExistingFile(fields.Field[Path]):
-    """A file that exists; ``~`` is expanded."""
+    """A file that exists; ``~`` is expanded, and links stay: they may lead to another file soon."""
 
     def _deserialize(self, value: object, *_: object, **__: object) -> Path:
         path = _expanded(value, message := "Not a file that exists.")
         if not _holds(path.is_file):
             raise ValidationError(message)
-        return path.resolve()
+        return path.absolute()
 
 
 class CreatableFolder(fields.Field[Path]):

@@ -45,7 +45,7 @@ class Settings:
     host: str = setting(
         "127.0.0.1",
         "The address to listen on: IPv4, IPv6, a name, or `unix:/path` for a socket. Beyond "
-        "loopback, `api_keys` or `allow_open` is required.",
+        "loopback, `api_keys`, `api_keys_file` or `allow_open` is required.",
         pattern=HOST,
     )
     port: int = setting(7861, "The port to listen on.", min=1, max=65535)
@@ -101,7 +101,30 @@ class Settings:
         choices=("ignore", "style"),
     )
     api_keys: tuple[str, ...] = setting(
-        (), "Keys that clients may send, comma-separated. None: no key is needed."
+        (),
+        "Keys that clients may send, comma-separated, plain or as `sha256:...`. None, and no "
+        "`api_keys_file`: no key is needed.",
+    )
+    api_keys_file: Path | None = setting(
+        None,
+        "A file with more keys, and what each may use: TOML, or one a line; read anew when it "
+        "changes.",
+        file=True,
+    )
+    requests_per_minute: int = setting(
+        0, "Speech requests a minute by key; one more is a 429. 0: any.", min=0, max=10**9
+    )
+    characters_per_minute: int = setting(
+        0, "Characters a minute by key; more are a 429. 0: any.", min=0, max=10**9
+    )
+    streams_per_key: int = setting(
+        0, "Concurrent speech requests by key; one more is a 429. 0: any.", min=0, max=10**9
+    )
+    limits_url: str = setting(
+        "",
+        "The Redis that counts requests and characters for all workers and servers, such as "
+        "`redis://127.0.0.1:6379`; none: each worker has a part of each limit.",
+        pattern=r"(?:rediss?|redis\+unix)://.+",
     )
     allow_open: bool = setting(False, "Listen beyond loopback without API keys.")
     public_discovery: bool = setting(True, "List models and voices without a key.")
@@ -160,6 +183,11 @@ class Settings:
         choices=("debug", "info", "warning", "error"),
     )
     raw: RawSettings = dataclasses.field(default_factory=RawSettings, repr=False, compare=False)
+
+    @property
+    def keyed(self) -> bool:
+        """Whether clients need an API key."""
+        return bool(self.api_keys or self.api_keys_file)
 
     def of(self, kind: type[T]) -> T:
         """Return a plugin's own settings.  Raises SettingsError, naming every wrong value."""
@@ -227,6 +255,11 @@ def sources(kind: type, raw: RawSettings) -> list[Source]:
     return found
 
 
+def is_secret(name: str) -> bool:
+    """Return whether the setting of this name may have a secret, which is never shown."""
+    return name == "limits_url" or ("key" in name and not name.endswith(("_file", "_per_key")))
+
+
 def unknown_keys(kinds: Iterable[type], raw: RawSettings) -> list[str]:
     """List the keys of the TOML file that no settings class has; log unknown variables."""
     known = [source for kind in {Settings, *kinds} for source in sources(kind, RawSettings())]
@@ -261,7 +294,7 @@ def read_values(kind: type, raw: RawSettings) -> tuple[dict[str, Any], list[str]
         try:
             values[source.name] = reader_of[source.name].deserialize(source.value)
         except ValidationError as error:
-            shown = "***" if "key" in source.name else repr(source.value)
+            shown = "***" if is_secret(source.name) else repr(source.value)
             expected = " ".join(str(message) for message in error.messages)
             problems.append(f"{source.origin} = {shown}: {expected} {source.help}")
     return values, problems

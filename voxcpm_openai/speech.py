@@ -29,6 +29,7 @@ class Speech:
         self.segment = 0
         self.utterance = utterance
         self.output = output
+        self._whole = False
         self._at = output.lead
         self._spans: dict[int, tuple[float, float]] = {}
         self._stream = CheckedStream(engine, utterance)
@@ -46,6 +47,14 @@ class Speech:
     def seconds(self) -> float:
         """The audio encoded so far, in seconds."""
         return self._chain.seconds
+
+    @property
+    def progress(self) -> float:
+        """The part of the text that was said, from 0 to 1; a segment that has begun counts."""
+        if self._whole or not self.seconds:
+            return float(self._whole)
+        lengths = [len(text) for text in self.output.written] or [1]
+        return sum(lengths[: self.segment + 1]) / max(1, sum(lengths))
 
     @property
     def usage(self) -> Usage:
@@ -83,6 +92,7 @@ class Speech:
                 if encoded:
                     yield encoded
             encoded = self._chain.finish(self.output.tail)
+            self._whole = bool(self.seconds)
             if not self.seconds:
                 raise InvalidRequest("'input' gave no sound at all.", param="input")
             if encoded:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 from typing import Literal
 
+from voxcpm_openai.accounts.check import check_accounts
 from voxcpm_openai.addresses import Address, address_of, is_loopback, problem_of, shown
 from voxcpm_openai.errors import StartError
 from voxcpm_openai.lexicons import server_lexicon
@@ -65,6 +66,8 @@ def examine(
     except StartError as error:
         found.append(str(error))
     missing, warnings = _check_data_folder(settings)
+    wrong, limits = check_accounts(settings, plan.workers if plan else 1)
+    found, warnings = found + wrong, warnings + limits
     if plan is not None:
         warnings += plan.warnings
     return StartReport(
@@ -74,7 +77,7 @@ def examine(
 
 def check_open(addresses: Sequence[Address], settings: Settings) -> None:
     """Raise StartError if the server would listen beyond loopback without API keys."""
-    if settings.api_keys or settings.allow_open:
+    if settings.keyed or settings.allow_open:
         return
     if beyond := [shown(address) for address in addresses if not is_loopback(address)]:
         raise StartError(

@@ -22,7 +22,7 @@ def ready_line(ctx: AppContext, listeners: Sequence[Listener]) -> str:
     """Return the log line of a ready server: engine, voices, models and a command to try."""
     settings, engine = ctx.settings, ctx.engine
     where = f" on GPU {gpu}" if (gpu := gpus.own()) else ""
-    key = " -H 'Authorization: Bearer YOUR_KEY'" if settings.api_keys else ""
+    key = " -H 'Authorization: Bearer YOUR_KEY'" if settings.keyed else ""
     models = [preset.id for preset in ctx.registry.presets_for(engine.name)]
     body = f'{{"model":"{models[0]}","voice":"{settings.default_voice}","input":"Hello there."}}'
     return (
@@ -52,7 +52,7 @@ def _ready() -> None:
 _serving = current()
 try:
     _settings = _serving.settings if _serving else load_settings()
-    app = create_app(_settings)
+    app = create_app(_settings, _serving.workers if _serving else 1)
 except StartError as error:
     sys.exit(f"voxcpm-openai cannot start: {error}")
 

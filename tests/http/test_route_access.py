@@ -6,17 +6,21 @@ A route that is not in the table fails the first test: who may call it must be d
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
 from flask.testing import FlaskClient
+from limits.storage import memory
 
 from tests.conftest import TONE, running
 from tests.support.uploads import JANE, JOHN, KEYS, NOBODY, RECORDING, Headers, file
 from voxcpm_openai import Segment, Utterance, Voice
 from voxcpm_openai.context import AppContext
+from voxcpm_openai.errors import RateLimited
 from voxcpm_openai.principal import OPERATOR, Principal
 from voxcpm_openai.text.lexicon import LexiconRule
 from voxcpm_openai.voices.intake.clip import clean
@@ -30,8 +34,8 @@ RULES = [{"type": "alias", "string_to_replace": "Nguyen", "alias": "win"}]
 
 
 class Row(NamedTuple):
-    """A request, and the statuses for: no key, a wrong key, another key, the owner's key, and
-    the operator (any client of a server without keys).
+    """A request, and the statuses for: no key, a wrong key, another key, the owner's key, the
+    operator (any client of a server without keys), and the owner's key that is over its limit.
 
     ``target``: what the id in the path belongs to; ``closed``: the status without a key, or with
     a wrong one, if the operator has turned public discovery off.
@@ -39,7 +43,7 @@ class Row(NamedTuple):
 
     call: str
     target: str
-    statuses: tuple[int, int, int, int, int]
+    statuses: tuple[int, int, int, int, int, int]
     closed: int = 401
     body: Callable[[], dict[str, Any]] = dict
 
@@ -54,10 +58,13 @@ def form(**fields: str) -> Callable[[], dict[str, Any]]:
     return lambda: {"data": {**fields, **{name: file() for name in recordings}}}
 
 
-OPEN = (200, 200, 200, 200, 200)
-KEYED = (401, 401, 200, 200, 200)
-HERS = (401, 401, 404, 200, 200)
-SOCKET = (401, 401, 426, 426, 426)  # a request that is not a handshake
+OPEN = (200, 200, 200, 200, 200, 200)
+KEYED = (401, 401, 200, 200, 200, 200)
+HERS = (401, 401, 404, 200, 200, 200)
+FIXED = (401, 401, 400, 400, 400, 400)
+SPOKEN = (401, 401, 200, 200, 200, 429)
+SPOKEN_BY_HER = (401, 401, 404, 200, 200, 429)
+SOCKET = (401, 401, 426, 426, 426, 426)  # not a handshake: see tests/live/test_limits.py
 SPEECH = json(model="tts-1", input="Hello.", voice="coral")
 DESIGN = json(name="Grandpa", description="a calm old man")
 ELEVEN = "/v1/text-to-speech/<voice_id>"
@@ -71,32 +78,34 @@ TABLE = [
     Row("GET /v1/models", "", OPEN),
     Row("GET /v1/audio/models", "", OPEN),
     Row("GET /v1/models/<path:id_>", "model", OPEN),
-    Row("DELETE /v1/models/<path:id_>", "model", (401, 401, 400, 400, 400)),
+    Row("DELETE /v1/models/<path:id_>", "model", FIXED),
     Row("GET /v1/voices", "", OPEN),
     Row("GET /v1/audio/voices", "", OPEN),
     Row("GET /v1/voices/<id_>", "stock", OPEN),
     Row("GET /v1/voices/<id_>", "plugin", OPEN),
     Row("GET /v1/voices/<id_>", "operator's", OPEN),
-    Row("GET /v1/voices/<id_>", "hers", (404, 404, 404, 200, 200)),
+    Row("GET /v1/voices/<id_>", "hers", (404, 404, 404, 200, 200, 200)),
     Row("GET /v1/voices/<id_>/sample", "stock", OPEN),
     Row("GET /v1/voices/<id_>/sample", "plugin", KEYED),
     Row("GET /v1/voices/<id_>/sample", "operator's", KEYED),
-    Row("GET /v1/voices/<id_>/sample", "hers", (404, 404, 404, 200, 200)),
-    Row("GET /v1/voices/<id_>/sample", "candidate", (404, 404, 404, 200, 200)),
+    Row("GET /v1/voices/<id_>/sample", "hers", (404, 404, 404, 200, 200, 200)),
+    Row("GET /v1/voices/<id_>/sample", "candidate", (404, 404, 404, 200, 200, 200)),
     Row("POST /v1/voices/<id_>/keep", "candidate", HERS),
-    Row("PATCH /v1/voices/<id_>", "stock", (401, 401, 400, 400, 400), body=json(name="x")),
-    Row("PATCH /v1/voices/<id_>", "operator's", (401, 401, 400, 400, 200), body=json(name="x")),
+    Row("PATCH /v1/voices/<id_>", "stock", FIXED, body=json(name="x")),
+    Row(
+        "PATCH /v1/voices/<id_>", "operator's", (401, 401, 400, 400, 200, 400), body=json(name="x")
+    ),
     Row("PATCH /v1/voices/<id_>", "hers", HERS, body=json(name="x")),
-    Row("DELETE /v1/voices/<id_>", "stock", (401, 401, 400, 400, 400)),
-    Row("DELETE /v1/voices/<id_>", "operator's", (401, 401, 400, 400, 200)),
+    Row("DELETE /v1/voices/<id_>", "stock", FIXED),
+    Row("DELETE /v1/voices/<id_>", "operator's", (401, 401, 400, 400, 200, 400)),
     Row("DELETE /v1/voices/<id_>", "hers", HERS),
     Row("DELETE /v1/audio/voices/<id_>", "hers", HERS),
-    Row("POST /v1/voices", "", KEYED, body=DESIGN),
+    Row("POST /v1/voices", "", SPOKEN, body=DESIGN),
     Row("POST /v1/voices", "", KEYED, body=form(type="audio_sample", name="x", transcript="y")),
     Row("POST /v1/audio/voices", "", KEYED, body=form(type="audio_sample", name="x")),
-    Row("POST /v1/audio/voices", "", KEYED, body=json(type="prompt", name="x", prompt="y")),
-    Row("POST /v1/audio/speech", "", KEYED, body=SPEECH),
-    Row("POST /v1/audio/speech/batch", "", KEYED, body=json(items=[{"input": "Hello."}])),
+    Row("POST /v1/audio/voices", "", SPOKEN, body=json(type="prompt", name="x", prompt="y")),
+    Row("POST /v1/audio/speech", "", SPOKEN, body=SPEECH),
+    Row("POST /v1/audio/speech/batch", "", SPOKEN, body=json(items=[{"input": "Hello."}])),
     Row("POST /v1/audio/speech/text", "", KEYED, body=SPEECH),
     Row("GET /v1/realtime", "", SOCKET),
     Row(f"GET {ELEVEN}/stream-input", "stock", SOCKET),
@@ -106,13 +115,14 @@ TABLE = [
     *(
         Row(f"POST {ELEVEN}{end}", kind, statuses, body=TEXT)
         for end in ("", "/stream", "/with-timestamps", "/stream/with-timestamps")
-        for kind, statuses in (("stock", KEYED), ("hers", HERS))
+        for kind, statuses in (("stock", SPOKEN), ("hers", SPOKEN_BY_HER))
     ),
     Row(f"GET {CONSENTS}", "", KEYED),
     Row(f"POST {CONSENTS}", "", KEYED, body=form(name="x", language="en")),
     Row(f"GET {CONSENTS}/<id_>", "consent", HERS),
     Row(f"POST {CONSENTS}/<id_>", "consent", HERS, body=json(name="x")),
     Row(f"DELETE {CONSENTS}/<id_>", "consent", HERS),
+    Row("GET /v1/organization/usage/audio_speeches?start_time=0&end_time=9", "", KEYED),
     Row(f"GET {DICTIONARIES}", "", KEYED),
     Row(f"POST {DICTIONARIES}/add-from-rules", "", KEYED, body=json(name="x", rules=RULES)),
     Row(f"GET {DICTIONARIES}/<id_>", "dictionary", HERS),
@@ -127,13 +137,17 @@ COLUMNS: dict[str, tuple[str, Headers]] = {
     "other key": ("keyed", JOHN),
     "right key": ("keyed", JANE),
     "operator": ("open", NOBODY),
+    "over the limit": ("limited", JANE),
 }
 Clients = dict[str, FlaskClient]
 
 
 @pytest.fixture(scope="module")
 def clients(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clients]:
-    """Clients of three servers with the same data: with keys, without discovery, without keys."""
+    """Clients of four servers with the same data.
+
+    With keys, without discovery, without keys, and with keys that are over their limits.
+    """
     folder: Path = tmp_path_factory.mktemp("data")
     (folder / "voices").mkdir()
     (folder / "voices" / "private.toml").write_text('name = "Private"\n')
@@ -148,11 +162,14 @@ def clients(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clients]:
     )
     keyed = replace(shared, api_keys=KEYS)
     with (
+        pytest.MonkeyPatch.context() as patch,
         running(keyed) as one,
         running(replace(keyed, public_discovery=False)) as two,
         running(shared) as three,
+        running(replace(keyed, requests_per_minute=1)) as four,
     ):
-        yield {"keyed": one, "closed": two, "open": three}
+        patch.setattr(memory, "time", SimpleNamespace(time=lambda: 1e9))  # no minute ends
+        yield {"keyed": one, "closed": two, "open": three, "limited": four}
 
 
 def target(ctx: AppContext, kind: str) -> str:
@@ -171,9 +188,17 @@ def target(ctx: AppContext, kind: str) -> str:
     return {"stock": "coral", "plugin": "private", "model": "tts-1"}.get(kind, "")
 
 
+def use_up(ctx: AppContext) -> None:
+    """Take all that the owner's key may have, if it has a limit."""
+    if ctx.settings.requests_per_minute:
+        with suppress(RateLimited):
+            ctx.accounts.of(ctx.accounts.keys.get(OWNER.owner or "")).charge(1, 0)
+
+
 def status(client: FlaskClient, row: Row, headers: Headers) -> int:
     method, path = row.call.split()
     id_ = target(context_of(client.application), row.target)
+    use_up(context_of(client.application))
     path = path.replace("<path:id_>", id_).replace("<id_>", id_).replace("<voice_id>", id_)
     with client.open(path, method=method, headers=headers, **row.body()) as reply:
         return reply.status_code
@@ -185,7 +210,7 @@ def test_each_route_is_in_the_table(clients: Clients) -> None:
         for rule in clients["keyed"].application.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
-    assert found == {row.call for row in TABLE}
+    assert found == {row.call.partition("?")[0] for row in TABLE}
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row.call} {row.target}".strip())
@@ -194,6 +219,19 @@ def test_a_route_answers_each_caller_as_the_table_says(clients: Clients, row: Ro
         name: status(clients[server], row, headers) for name, (server, headers) in COLUMNS.items()
     }
     assert found == dict(zip(COLUMNS, row.statuses, strict=True))
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row.call} {row.target}".strip())
+def test_what_lets_the_engine_speak_is_refused_over_the_limit_and_nothing_else(
+    clients: Clients, row: Row
+) -> None:
+    spoken = context_of(clients["keyed"].application).engine.get().utterances
+    before = len(spoken)
+    status(clients["keyed"], row, JANE)
+    assert (row.statuses[5] == 429) == (len(spoken) > before)
+    limited = context_of(clients["limited"].application).engine.get().utterances
+    status(clients["limited"], row, JANE)
+    assert limited == []
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row.call} {row.target}".strip())

@@ -15,6 +15,7 @@ from flask.testing import FlaskClient
 
 from tests.conftest import started
 from tests.support.hostile_json import nested
+from voxcpm_openai.limits import Holder
 from voxcpm_openai.settings import Settings
 from voxcpm_openai.testing.plugins.tone_engine import ToneEngine
 from voxcpm_openai.web import speech_batch
@@ -232,8 +233,8 @@ def test_an_item_that_ends_makes_room_for_other_requests(
     all_left = threading.Event()
     leave = limits.leave
 
-    def note(seconds: float) -> None:
-        leave(seconds)
+    def note(seconds: float, holder: Holder) -> None:
+        leave(seconds, holder)
         left.append(limits.running)
         if limits.running == 1:
             all_left.set()

@@ -44,12 +44,15 @@ ALLOWED_PLACES = {
     "normt2s": (f"{NAME}/english/",),
     "gunicorn": (f"{NAME}/server/", f"{NAME}/web/errors.py", f"{NAME}/cli/server.py"),
     "click": (f"{NAME}/cli/",),
+    **dict.fromkeys(("limits", "redis"), (f"{NAME}/accounts/rates.py",)),
 }
 
 # Part of the package -> the other parts that it may import.
 LEAVES = set("clips contracts errors files formats playout principal".split())
 LEAVES |= {"setting_types", "settings"}
-CORE = LEAVES | set("audio context gate lexicons lifecycle limits names registry resolve".split())
+CORE = LEAVES | set(
+    "accounts audio context gate lexicons lifecycle limits names registry resolve".split()
+)
 CORE |= {"session", "speech", "speech_request", "text", "voices"}
 ALLOWED_PARTS: dict[str, set[str]] = {
     **{
@@ -71,6 +74,7 @@ ALLOWED_PARTS: dict[str, set[str]] = {
     "text": {"contracts", "settings"},
     "plugin_loader": {"errors", "hookspecs", "settings"},
     "limits": {"errors", "gate"},
+    "accounts": {"errors", "files", "limits", "principal", "settings"},
     "hookspecs": {"contracts", "formats", "settings"},
     "registry": {"contract_checks", "contracts", "errors", "files", "formats", "hookspecs"}
     | {"plugin_loader", "settings"},
@@ -85,9 +89,9 @@ ALLOWED_PARTS: dict[str, set[str]] = {
     "output_chain": set("audio contracts errors formats gate playout speech_request".split()),
     "speech": {"checked_stream", "contracts", "errors", "gate", "output_chain", "speech_request"},
     "session": LEAVES
-    | {"checked_stream", "limits", "output_chain", "resolve", "speech_request", "text"},
+    | {"accounts", "checked_stream", "limits", "output_chain", "resolve", "speech_request", "text"},
     "context": LEAVES
-    | {"text", "lexicons", "lifecycle", "limits", "registry", "resolve", "voices"},
+    | {"accounts", "text", "lexicons", "lifecycle", "limits", "registry", "resolve", "voices"},
     "load_test": {"audio", "errors", "load_client", "playout"},
     "embedded": {"audio", "contracts", "english", "errors", "gate", "playout"},
     "runtime": {
@@ -104,7 +108,8 @@ ALLOWED_PARTS: dict[str, set[str]] = {
     "app": {"context", "settings", "web"},
     "server": {"context", "errors", "settings", "web"},
     "wsgi": {"addresses", "app", "context", "errors", "gpus", "serving", "settings", "web"},
-    "start_checks": {"addresses", "errors", "lexicons", "registry", "settings", "worker_plan"},
+    "start_checks": {"accounts", "addresses", "errors", "lexicons", "registry", "settings"}
+    | {"worker_plan"},
     "serving": {"addresses", "settings"},
     "master": {"addresses", "errors", "server", "serving", "settings", "start_checks"}
     | {"worker_plan"},

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -31,6 +33,10 @@ REFUSED: dict[str, tuple[dict[str, str], str]] = {
     "voice": ({"default_voice": "nobody"}, "VOXCPM_DEFAULT_VOICE = 'nobody'"),
     "engine": ({"engine": "nobody"}, "VOXCPM_ENGINE = 'nobody': there is no such engine"),
     "plugin": ({"plugins_dir": "{folder}"}, "plugin 'odd'"),
+    "keys": ({"api_keys_file": "{file}"}, "are wrong: there are tables of the form [keys.NAME]"),
+    "no keys": ({"api_keys_file": "/no/such"}, "VOXCPM_API_KEYS_FILE = '/no/such': Not a file"),
+    "Redis": ({"limits_url": "redis://:secret@x:port"}, "VOXCPM_LIMITS_URL cannot be used"),
+    "no Redis": ({"limits_url": "http://:secret@x"}, "VOXCPM_LIMITS_URL = ***: "),
     "lexicon": ({"lexicon": "{file}"}, "[alias] 'Nguyen'"),
 }
 
@@ -99,3 +105,47 @@ def test_beyond_loopback_keys_or_a_setting_are_required(settings: Settings) -> N
     check_open(beyond, settings)
     with pytest.raises(StartError, match=r"0\.0\.0\.0, ::, speech.example would admit anyone"):
         check_open([("127.0.0.1", 80), *beyond, ("::1", 80), "/run/speech.sock"], Settings())
+
+
+def warnings(**given: Any) -> str:
+    settings = replace(Settings(engine="embedded"), **given)
+    return "\n".join(examine(settings).warnings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"workers": 1, "requests_per_minute": 60, "streams_per_key": 2}, ""),
+        ({"workers": 4}, ""),
+        ({"workers": 4, "requests_per_minute": 60}, "4 workers divide the requests"),
+        ({"workers": 4, "characters_per_minute": 9000}, "is refused a text of more than 2250"),
+        ({"workers": 4, "streams_per_key": 4}, "4 workers divide the concurrent streams"),
+        (
+            {"workers": 4, "requests_per_minute": 9, "limits_url": "redis://127.0.0.1:9"},
+            "Redis does not answer",
+        ),
+    ],
+)
+def test_what_several_workers_divide_is_said(settings: dict[str, object], expected: str) -> None:
+    found = warnings(**settings)
+    assert expected in found
+    assert bool(found) == bool(expected)
+    if "limits_url" in settings:
+        assert "divide" not in found
+
+
+def test_limits_of_single_keys_are_divided_and_a_readable_file_is_warned_of(tmp_path: Path) -> None:
+    file = tmp_path / "keys.toml"
+    file.write_text("[keys.jane]\nkey = 'x'\nrequests_per_minute = 9\nstreams = 1\n")
+    file.chmod(0o644)
+    found = warnings(workers=2, api_keys_file=file)
+    assert "divide the requests" in found
+    assert "divide the concurrent streams" in found
+    assert "every user of this machine can read the API keys" in found
+
+
+def test_no_secret_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    urls = ("redis://:secret@x:port", "http://:secret@x", "redis://:secret@127.0.0.1:9")
+    for url in urls:
+        result = check(monkeypatch, limits_url=url, api_keys="secret")
+        assert "secret" not in result.output + result.stderr

@@ -12,6 +12,7 @@ import click
 
 from voxcpm_openai import __version__
 from voxcpm_openai.cli.bench import bench
+from voxcpm_openai.cli.key import key
 from voxcpm_openai.cli.models import models, pull
 from voxcpm_openai.cli.output import abandon_standard_output
 from voxcpm_openai.cli.server import check, serve
@@ -73,5 +74,5 @@ def main() -> None:
     """
 
 
-for command in (serve, speak, text, voices, models, pull, check, bench):
+for command in (serve, speak, text, voices, models, pull, key, check, bench):
     main.add_command(command)

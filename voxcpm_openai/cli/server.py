@@ -17,6 +17,7 @@ from voxcpm_openai.settings import (
     PREFIX,
     Settings,
     Source,
+    is_secret,
     load_settings,
     read_settings,
     read_values,
@@ -138,8 +139,8 @@ def _shown(source: Source, values: Mapping[str, object]) -> object:
     value = values.get(source.name, source.value)
     if source.name == "api_keys":
         return f"{len(value) if isinstance(value, tuple) else 0} keys"
-    if "key" in source.name:
-        return "***"
+    if is_secret(source.name):
+        return "***" if value else "none"
     if source.name == "data_dir":
         return value or Settings().data_folder
     return ", ".join(value) or "none" if isinstance(value, tuple) else value

@@ -150,6 +150,8 @@ class BatchSynthesis:
 
     def __init__(self, engine: Engine, utterances: Sequence[Utterance], concurrency: int) -> None:
         """``concurrency``: how many are synthesized at a time."""
+        self.finished: list[Utterance] = []
+        """Those whose audio is made."""
         self._engine = engine
         self._utterances = utterances
         self._concurrency = concurrency
@@ -196,4 +198,5 @@ class BatchSynthesis:
             raise ClientLeft
         if not any(map(len, parts)):
             raise InvalidRequest("The engine produced no audio.", param="voice")
+        self.finished.append(utterance)
         return Clip(np.concatenate(parts), self._engine.capabilities.sample_rate)

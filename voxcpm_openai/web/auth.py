@@ -1,11 +1,10 @@
-"""API keys: the principal of each request."""
+"""API keys: the principal and the account of each request."""
 
 from __future__ import annotations
 
-import hmac
-
 from flask import Flask, g, request
 
+from voxcpm_openai.accounts.account import Account
 from voxcpm_openai.errors import Unauthorized
 from voxcpm_openai.principal import ANONYMOUS, OPERATOR, Principal
 from voxcpm_openai.web import elevenlabs_shapes
@@ -31,26 +30,26 @@ def init_app(app: Flask) -> None:
 
 
 def check_key() -> None:
-    """Set the principal of the request, or raise Unauthorized.
+    """Set the principal and the account of the request, or raise Unauthorized.
 
     Without configured keys every client is the operator.
     """
-    settings = current_context().settings
-    g.principal = ANONYMOUS if settings.api_keys else OPERATOR
-    if not settings.api_keys or request.blueprint in OPEN_BLUEPRINTS or request.url_rule is None:
+    ctx = current_context()
+    accounts, required = ctx.accounts, ctx.accounts.keys.required
+    g.principal = ANONYMOUS if required else OPERATOR
+    g.account = accounts.of(None)
+    if not required or request.blueprint in OPEN_BLUEPRINTS or request.url_rule is None:
         return
     if request.method == "OPTIONS":  # a browser's preflight cannot carry the key
         return
-    key = _sent_key()
-    # Compare with every key, so that the time does not tell which one was close.
-    matches = [known for known in settings.api_keys if hmac.compare_digest(key, known.encode())]
-    if matches:
-        g.principal = Principal.for_key(matches[0])
+    sent = _sent_key()
+    if key := accounts.keys.find(sent):
+        g.principal, g.account = key.principal, accounts.of(key)
         return
     reads = request.method in ("GET", "HEAD")
-    if settings.public_discovery and reads and request.blueprint in DISCOVERY_BLUEPRINTS:
+    if ctx.settings.public_discovery and reads and request.blueprint in DISCOVERY_BLUEPRINTS:
         return
-    refusal = _refusal(key)
+    refusal = _refusal(sent)
     if not is_handshake():
         raise refusal
     g.refusal = refusal
@@ -84,6 +83,12 @@ def current_principal() -> Principal:
     """Return the principal of the current request; anonymous unless ``check_key`` has run."""
     principal: Principal = g.get("principal", ANONYMOUS)
     return principal
+
+
+def current_account() -> Account:
+    """Return what the current request is charged to; that of no key unless it has sent one."""
+    account: Account = g.account
+    return account
 
 
 def _sent_key() -> bytes:

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 from flask import Blueprint, Response, jsonify, request
 
+from voxcpm_openai.accounts.account import Account
 from voxcpm_openai.contracts import Engine, Utterance
 from voxcpm_openai.voices import validation
 from voxcpm_openai.voices.intake.clip import Clip
@@ -16,7 +17,7 @@ from voxcpm_openai.voices.store.candidates import Design
 from voxcpm_openai.voices.store.data_folder import Candidate
 from voxcpm_openai.web.access_log import log_context
 from voxcpm_openai.web.app_context import current_context, disconnect_watch
-from voxcpm_openai.web.auth import current_principal
+from voxcpm_openai.web.auth import current_account, current_principal
 
 blueprint = Blueprint("candidates", __name__)
 
@@ -97,14 +98,26 @@ def _kept(id_: str) -> Response:
 def synthesize_all(engine: Engine, utterances: Sequence[Utterance]) -> list[tuple[Utterance, Clip]]:
     """Synthesize utterances side by side, as far as the limit on streams allows.
 
-    Each counts as a stream.  Raises Overloaded, and ClientLeft if the client disconnects.
+    Each counts as a stream.  Raises Overloaded, RateLimited; ClientLeft if the client disconnects.
     """
-    limits = current_context().limits
-    concurrency = min(len(utterances), limits.limit)
+    ctx, account = current_context(), current_account()
+    limits, holder, model = ctx.limits, account.holder, ctx.resolver.default_model
+    concurrency = min(len(utterances), limits.limit, holder.limit or limits.limit)
     batch = BatchSynthesis(engine, utterances, concurrency)
     with ExitStack() as cleanup:
         for _ in range(concurrency):
-            cleanup.enter_context(limits.enter())
+            cleanup.enter_context(limits.enter(holder))
+        account.charge(len(utterances), sum(map(_length, utterances)))
+        cleanup.callback(_record, account, model, batch.finished)
         socket = request.environ.get("gunicorn.socket")
         cleanup.enter_context(disconnect_watch().watch(socket, batch.cancel))
         return batch.synthesize_all()
+
+
+def _record(account: Account, model: str, made: Sequence[Utterance]) -> None:
+    if made:
+        account.record(model, len(made), sum(map(_length, made)))
+
+
+def _length(utterance: Utterance) -> int:
+    return sum(len(segment.text) for segment in utterance.segments)

@@ -25,6 +25,9 @@ MAX_NAME = 256
 MAX_SILENCE_MS = 2000
 """The longest silence before or after the speech, in milliseconds."""
 
+LATEST = 2**35
+"""The latest time of a query, in Unix seconds: far in the future."""
+
 UNSET_INSTRUCTIONS = ("", "None")
 """Home Assistant sends the string "None" for instructions that are not set."""
 
@@ -148,6 +151,16 @@ def whole(low: int, high: int) -> fields.Integer:
         allow_none=True,
         validate=validate.Range(low, high, error=message),
         error_messages={"invalid": message, "too_large": message},
+    )
+
+
+def whole_text(low: int, high: int, **kwargs: Any) -> fields.Integer:
+    """Return a field for a whole number within bounds, as the text of a query."""
+    message = f"must be a whole number from {low} to {high}."
+    return fields.Integer(
+        validate=validate.Range(low, high, error=message),
+        error_messages={"invalid": message, "too_large": message},
+        **kwargs,
     )
 
 

@@ -13,6 +13,7 @@ from voxcpm_openai.speech_request import SpeechRequest
 from voxcpm_openai.web.body import check_values, json_object
 from voxcpm_openai.web.fields import (
     LANGUAGE,
+    LATEST,
     MAX_INSTRUCTIONS,
     MAX_NAME,
     MAX_SILENCE_MS,
@@ -28,6 +29,7 @@ from voxcpm_openai.web.fields import (
     number,
     string,
     whole,
+    whole_text,
 )
 
 
@@ -212,6 +214,24 @@ class CursorSchema(RequestSchema):
         validate=validate.Range(1, 100, error="must be a whole number from 1 to 100."),
         error_messages={"invalid": "must be a whole number from 1 to 100."},
     )
+
+
+class UsageSchema(RequestSchema):
+    """The query of the usage of keys."""
+
+    start_time = whole_text(0, LATEST, required=True)
+    end_time = whole_text(0, LATEST)
+    bucket_width = string(
+        load_default="1d",
+        validate=validate.OneOf(["1m", "1h", "1d"], error="must be '1d' or '1h'."),
+    )
+    group_by = fields.List(string(MAX_NAME))
+    api_key_ids = fields.List(string(MAX_NAME))
+    models = fields.List(string(MAX_NAME))
+    project_ids = fields.List(string(MAX_NAME))
+    user_ids = fields.List(string(MAX_NAME))
+    limit = whole_text(1, 168)
+    page = string(MAX_NAME)
 
 
 def load_speech(request: Request) -> SpeechRequest:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import errno
+import math
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 from flask import Blueprint, Response, g, request
 
+from voxcpm_openai.accounts.account import Account
 from voxcpm_openai.errors import ClientLeft
 from voxcpm_openai.speech import Speech
 from voxcpm_openai.speech_request import OutputSpec, SpeechRequest
 from voxcpm_openai.web import sse
 from voxcpm_openai.web.access_log import elapsed_ms, log_context
 from voxcpm_openai.web.app_context import current_context, disconnect_watch
-from voxcpm_openai.web.auth import current_principal
+from voxcpm_openai.web.auth import current_account, current_principal
 from voxcpm_openai.web.schemas import load_speech
 
 blueprint = Blueprint("speech", __name__)
@@ -53,9 +55,12 @@ def respond(
     engine = ctx.engine.get()
     utterance, output = ctx.resolver.resolve(asked, engine, current_principal())
     log_context(voice=utterance.voice.id)
+    account, model = current_account(), ctx.resolver.preset(asked.model).id
     with ExitStack() as cleanup:
-        cleanup.enter_context(ctx.limits.enter())
+        cleanup.enter_context(ctx.limits.enter(account.holder))
+        account.charge(1, len(asked.input))
         speech = Speech(engine, utterance, output, ctx.limits.gate)
+        cleanup.callback(record, account, model, speech, len(asked.input))
         cleanup.callback(speech.close)
         # The whole stream is watched: an engine may also be slow between two chunks.
         socket = request.environ.get("gunicorn.socket")
@@ -65,6 +70,12 @@ def respond(
         log_context(first_byte_ms=elapsed_ms())
         body = SpeechBody(first, chunks, speech, cleanup.pop_all())
         return _response(body, output, content_type, (*output.ignored, *ignored))
+
+
+def record(account: Account, model: str, speech: Speech, characters: int) -> None:
+    """Record what was made of a text of so many characters."""
+    if speech.progress:
+        account.record(model, 1, math.ceil(characters * speech.progress))
 
 
 class SpeechBody(Iterator[bytes]):

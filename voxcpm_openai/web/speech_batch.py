@@ -14,17 +14,24 @@ from dataclasses import dataclass
 
 from flask import Blueprint, Response, request
 
+from voxcpm_openai.accounts.account import Account
 from voxcpm_openai.contracts import Engine, Usage, Utterance
-from voxcpm_openai.errors import ClientLeft, InvalidRequest, Overloaded, RequestError
+from voxcpm_openai.errors import (
+    ClientLeft,
+    InvalidRequest,
+    Overloaded,
+    RateLimited,
+    RequestError,
+)
 from voxcpm_openai.limits import StreamLimiter
 from voxcpm_openai.speech import Speech
-from voxcpm_openai.speech_request import OutputSpec
+from voxcpm_openai.speech_request import OutputSpec, SpeechRequest
 from voxcpm_openai.web.access_log import log_context
 from voxcpm_openai.web.app_context import current_context, disconnect_watch
-from voxcpm_openai.web.auth import current_principal
+from voxcpm_openai.web.auth import current_account, current_principal
 from voxcpm_openai.web.body import check_values, json_object
 from voxcpm_openai.web.schemas import speech_request
-from voxcpm_openai.web.speech import IGNORED, header
+from voxcpm_openai.web.speech import IGNORED, header, record
 from voxcpm_openai.web.sse import usage_json
 
 logger = logging.getLogger(__name__)
@@ -38,7 +45,15 @@ MAX_AUDIO = 128 * 1024 * 1024
 """The most audio of a batch, in bytes: it is held until all of it is made."""
 DEFAULT_FORMAT = "wav"
 
-Planned = tuple[Utterance, OutputSpec]
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """An item, as it was asked for and as it is resolved; ``model``: its id."""
+
+    asked: SpeechRequest
+    model: str
+    utterance: Utterance
+    output: OutputSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +85,18 @@ def create_batch() -> Response:
     engine = ctx.engine.get()
     planned = [_plan({**fields, **_given(item)}, engine) for item in items]
     log_context(items=len(items), characters=sum(_length(item) for item in items))
+    account = current_account()
+    valid = [one for one in planned if isinstance(one, Planned)]
     with ExitStack() as cleanup:
-        batch = _Batch(engine, ctx.limits, len(planned))
+        batch = _Batch(engine, ctx.limits, account, len(planned))
         cleanup.callback(batch.leave)
+        account.charge(len(valid), sum(len(one.asked.input) for one in valid))
         socket = request.environ.get("gunicorn.socket")
         cleanup.enter_context(disconnect_watch().watch(socket, batch.cancel))
         results = batch.run(planned)
     log_context(failed=sum(result.error is not None for result in results))
     response = Response(_lines(results), content_type="application/json")
-    specs = [plan[1] for plan in planned if not isinstance(plan, RequestError)]
-    if ignored := tuple(dict.fromkeys(name for spec in specs for name in spec.ignored)):
+    if ignored := tuple(dict.fromkeys(name for one in valid for name in one.output.ignored)):
         response.headers[IGNORED] = header(ignored)
     return response
 
@@ -115,7 +132,9 @@ def _plan(fields: dict[str, object], engine: Engine) -> Planned | RequestError:
     if fields.get("model") is None:
         fields["model"] = resolver.default_model
     try:
-        return resolver.resolve(speech_request(fields), engine, current_principal())
+        asked = speech_request(fields)
+        utterance, output = resolver.resolve(asked, engine, current_principal())
+        return Planned(asked, resolver.preset(asked.model).id, utterance, output)
     except RequestError as error:
         return error
 
@@ -123,22 +142,24 @@ def _plan(fields: dict[str, object], engine: Engine) -> Planned | RequestError:
 class _Batch:
     """Synthesizes items side by side, each to its end."""
 
-    def __init__(self, engine: Engine, limits: StreamLimiter, items: int) -> None:
+    def __init__(self, engine: Engine, limits: StreamLimiter, account: Account, items: int) -> None:
         """Take permits for as many streams as there is room for, at most one an item.
 
-        Raises Overloaded if there is no room at all.
+        Raises Overloaded or RateLimited if there is no room at all.
         """
         self._engine = engine
+        self._account = account
         self._gate = limits.gate
         self._lock = threading.Lock()
         self._open: set[Speech] = set()
         self._cancelled = False
         self._size = 0
         self._unfinished = items
-        self._permits = [limits.enter()]
-        with suppress(Overloaded):
+        holder = account.holder
+        self._permits = [limits.enter(holder)]
+        with suppress(Overloaded, RateLimited):
             for _ in range(1, items):
-                self._permits.append(limits.enter())
+                self._permits.append(limits.enter(holder))
 
     def run(self, planned: Sequence[Planned | RequestError]) -> list[Result]:
         """Return the result of each item.  Raises ClientLeft."""
@@ -176,17 +197,18 @@ class _Batch:
         if isinstance(planned, RequestError):
             return Result(error=planned)
         try:
-            return self._synthesize(*planned)
+            return self._synthesize(planned)
         except RequestError as error:
             return Result(error=error)
         except Exception:
             logger.exception("an item of a batch failed")
             return Result(error=RequestError("The server failed during synthesis."))
 
-    def _synthesize(self, utterance: Utterance, output: OutputSpec) -> Result:
+    def _synthesize(self, planned: Planned) -> Result:
         if self._cancelled:
             raise ClientLeft
-        with closing(Speech(self._engine, utterance, output, self._gate)) as speech:
+        speech = Speech(self._engine, planned.utterance, planned.output, self._gate)
+        with closing(speech):
             with self._lock:
                 self._open.add(speech)
                 if self._cancelled:
@@ -196,7 +218,8 @@ class _Batch:
             finally:
                 with self._lock:
                     self._open.discard(speech)
-            return Result(b"".join(parts), output.format.content_type, speech.usage)
+                record(self._account, planned.model, speech, len(planned.asked.input))
+            return Result(b"".join(parts), planned.output.format.content_type, speech.usage)
 
     def _counted(self, speech: Speech) -> Iterator[bytes]:
         """Yield the audio.  Raises InvalidRequest if that of the batch is too large.

@@ -8,8 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from voxcpm_openai.accounts.account import Account
 from voxcpm_openai.context import AppContext
-from voxcpm_openai.errors import ClientLeft, InvalidRequest, Overloaded, RequestError, Unavailable
+from voxcpm_openai.errors import (
+    ClientLeft,
+    InvalidRequest,
+    Overloaded,
+    RateLimited,
+    RequestError,
+    Unavailable,
+)
 from voxcpm_openai.principal import Principal
 from voxcpm_openai.session import SpeechSession
 from voxcpm_openai.speech_request import SpeechRequest
@@ -27,12 +35,16 @@ MAX_SPEAKERS = 16
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """Who opened a WebSocket, and with which URL: ``path`` and ``query`` are its variables."""
+    """Who opened a WebSocket, and with which URL: ``path`` and ``query`` are its variables.
+
+    ``account``: is charged for what is said; None for nobody.
+    """
 
     context: AppContext
     principal: Principal
     path: Mapping[str, str]
     query: Mapping[str, str]
+    account: Account | None = None
 
 
 class Conversation(ABC):
@@ -85,7 +97,7 @@ class Conversation(ABC):
             self.channel.send_json(self.error_message(error))
         except ClientLeft:
             return
-        if isinstance(error, Unavailable):
+        if isinstance(error, Unavailable | RateLimited) and error.retry_after is not None:
             self.channel.close(BUSY, f"Try again in {error.retry_after} s. {error.message}")
         else:
             self.channel.close(REFUSED, error.message)
@@ -94,9 +106,14 @@ class Conversation(ABC):
         """Return a new session, which must be given to ``say`` or closed.  Raises RequestError."""
         if len(self.speakers) >= MAX_SPEAKERS:
             raise InvalidRequest(f"There are {MAX_SPEAKERS} texts at once, which is the limit.")
-        ctx = self.opening.context
+        ctx, opening = self.opening.context, self.opening
         return SpeechSession(
-            ctx.engine.get(), ctx.resolver, ctx.limits, request, self.opening.principal
+            ctx.engine.get(),
+            ctx.resolver,
+            ctx.limits,
+            request,
+            opening.principal,
+            opening.account,
         )
 
     def say(self, session: SpeechSession, handle: EventHandler) -> None:

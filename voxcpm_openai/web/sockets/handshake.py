@@ -24,7 +24,7 @@ from voxcpm_openai.errors import (
 )
 from voxcpm_openai.web.access_log import log_line
 from voxcpm_openai.web.app_context import current_context
-from voxcpm_openai.web.auth import current_principal, current_refusal
+from voxcpm_openai.web.auth import current_account, current_principal, current_refusal
 from voxcpm_openai.web.sockets.channel import ByteStream, Channel
 from voxcpm_openai.web.sockets.conversation import Conversation, Opening
 from voxcpm_openai.web.sockets.speaker import FAILED
@@ -49,7 +49,13 @@ def upgrade(
     client = request.environ.get("gunicorn.socket")
     if client is None or not hasattr(client, "upgrade"):
         raise NotImplementedHere("WebSockets need gunicorn with the server's own configuration.")
-    opening = Opening(ctx, current_principal(), request.view_args or {}, request.args.to_dict())
+    opening = Opening(
+        ctx,
+        current_principal(),
+        request.view_args or {},
+        request.args.to_dict(),
+        current_account(),
+    )
     limit, refusal = request.max_content_length, current_refusal()
     facts = {"id": g.request_id, "socket": request.path}
 

@@ -8,11 +8,14 @@ from typing import Any
 
 from flask import Blueprint, Response
 
+from voxcpm_openai.accounts.account import REQUESTS
+from voxcpm_openai.accounts.rates import Budget
 from voxcpm_openai.errors import InvalidRequest, RequestError, UnknownModel
 from voxcpm_openai.session import SpeechSession
 from voxcpm_openai.speech_request import SpeechRequest
 from voxcpm_openai.web.errors import envelope
 from voxcpm_openai.web.fields import MAX_INSTRUCTIONS
+from voxcpm_openai.web.rate_headers import NAMES
 from voxcpm_openai.web.schemas import load
 from voxcpm_openai.web.sockets import realtime_response as responses
 from voxcpm_openai.web.sockets.channel import Channel
@@ -144,11 +147,23 @@ class RealtimeConversation(Conversation):
         self.characters += len(text)
         self._responses[response.id] = self._spoken[response.item_id] = response
         response.begin()
-        limits = self.opening.context.limits
-        left = max(0, limits.limit - limits.running)
-        requests = {"name": "requests", "limit": limits.limit, "remaining": left}
-        self.send("rate_limits.updated", rate_limits=[{**requests, "reset_seconds": 0.0}])
+        self.send("rate_limits.updated", rate_limits=self._rates())
         self.say(session, response.handle)
+
+    def _rates(self) -> list[dict[str, object]]:
+        """Return what the last charge has left of the key's limits, else of the server's."""
+        account, limits = self.opening.account, self.opening.context.limits
+        budgets = account.budgets if account else {}
+        left = max(0, limits.limit - limits.running)
+        return [
+            {
+                "name": NAMES[thing],
+                "limit": budget.limit,
+                "remaining": budget.remaining,
+                "reset_seconds": round(budget.reset, 1),
+            }
+            for thing, budget in (budgets or {REQUESTS: Budget(limits.limit, left, 0.0)}).items()
+        ]
 
     def _ended(self, kept: bool) -> Callable[[responses.Response], None]:
         """Return what is done at the end of a response; ``kept``: in the conversation."""

@@ -1,0 +1,1 @@
+"""Accounts: API keys, what each may use, and what each has used."""
