@@ -16,7 +16,7 @@ import torch
 
 from benchmarks.lib.report import Row
 from voxcpm_openai.runtime.device.cuda_graphs import Capture, CudaCapture
-from voxcpm_openai.runtime.device.loader import load_model
+from voxcpm_openai.runtime.device.loader import load_model, make_ops
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 from voxcpm_openai.testing import checkpoints, tiny_checkpoints
 
@@ -107,6 +107,10 @@ class Bench:
         if model not in self._models:
             self._models[model] = self.load(self.folder(model), self.dtype)
         return self._models[model]
+
+    def restore(self, model: str) -> None:
+        """Give a model the operators again that it was loaded with."""
+        self.model(model).use(make_ops(self.kernels, self.device))
 
     def load(self, folder: Path, dtype: str) -> VoxCPM:
         return load_model(folder, str(self.device), dtype, self.kernels)

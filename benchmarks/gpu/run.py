@@ -30,7 +30,7 @@ import torch
 if not __package__:
     sys.path[0] = str(Path(__file__).parents[2])
 
-from benchmarks.gpu import engine, kernels, memory, nano, parity, served, step
+from benchmarks.gpu import engine, kernels, memory, nano, parity, paths, served, step
 from benchmarks.gpu.bench import SCALES, Bench, Task, missing
 from benchmarks.lib.report import ResultsFile, options, print_table, write_json
 from voxcpm_openai.errors import VoxcpmError
@@ -39,6 +39,7 @@ UPSTREAM = ("voxcpm", "transformers", "einops", "pydantic", "huggingface_hub", "
 PARTS: dict[str, tuple[Callable[[Bench], Iterator[Task]], Sequence[str]]] = {
     "nano": (nano.tasks, nano.NEEDED),
     "http": (served.tasks, served.NEEDED),
+    "paths": (paths.tasks, ()),
     "parity": (parity.tasks, ()),
     "step": (step.tasks, ()),
     "kernels": (kernels.tasks, ()),

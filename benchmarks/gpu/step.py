@@ -11,8 +11,10 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.gpu.bench import Bench, Task
-from benchmarks.lib.models import Batch, Package, capture_wanted, split, stepper, synchronize
+from benchmarks.gpu.prediction import predicted
+from benchmarks.lib.models import STEPS, Batch, Package, capture_wanted, split, stepper, synchronize
 from benchmarks.lib.report import Row, versus
+from voxcpm_openai.runtime.device.execution_path import ExecutionPath
 
 GOALS = {("2", 1): 0.032, ("2", 64): 0.12, ("1.5", 1): 0.018, ("1.5", 64): 0.055}
 """Real-time factors to reach on an H100, by model and rows."""
@@ -108,7 +110,15 @@ def count_launches(bench: Bench, model: str, rows: int) -> Row:
     if not events:
         raise RuntimeError("the profiler saw nothing: it may not count on this machine.")
     busy_ms = sum(event.time_range.elapsed_us() for event in events) / 1e3
-    return {**bench.row(model), "rows": rows, "launches": len(events), "busy_ms": busy_ms}
+    path = ExecutionPath(bench.kernels, graphs=False)
+    evaluations = len(bench.model(model).flow.schedule(STEPS).step_sizes)
+    return {
+        **bench.row(model),
+        "rows": rows,
+        "launches": len(events),
+        "busy_ms": busy_ms,
+        **predicted(bench.model(model).config, bench.model(model).dtype, path, rows, evaluations),
+    }
 
 
 def warm_stepper(bench: Bench, model: str, rows: int) -> Callable[[], object]:

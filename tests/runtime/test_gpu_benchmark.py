@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch  # noqa: F401  (the commands need it)
 
 from tests.runtime.conftest import require
 from tests.support import ROOT
@@ -209,6 +208,16 @@ def test_a_step_is_measured_as_a_whole_and_by_part(bench: Bench) -> None:
     parts = [row[f"{name}_ms"] for name in ("base", "residual", "encoder", "dit", "vae")]
     assert min(row["first_ms"], row["host_ms"], *parts) > 0
     assert row["goal_rtf"] is row["floor_ms"] is None, "only for the real sizes"
+
+
+def test_each_path_is_tried_and_what_it_should_cost_is_beside(bench: Bench) -> None:
+    *rows, chosen = bench.rows("paths", "1.5,")
+    right, refused = rows[2], rows[4]
+    assert (right["path"], right["verdict"]) == ("torch kernels, CUDA graphs", "right")
+    assert "needs a CUDA device" in refused["verdict"]
+    assert 0 < refused["predicted_launches"] < right["predicted_launches"]
+    assert min(right["predicted_gb"], right["predicted_ms"], right["step_ms"]) > 0
+    assert chosen["path"].startswith("torch kernels")
 
 
 def test_kernels_are_compared_with_torch(bench: Bench) -> None:
