@@ -7,6 +7,8 @@ JOBS ?= auto
 BIN := $(VENV)/bin
 # The environment of the clients that test-clients runs.
 CLIENTS ?= .venv-clients
+# The environment of the tools that audit uses.
+AUDIT ?= .venv-audit
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # Each process runs a contiguous share of the tests and then takes over tests of the others, so that
 # fixtures such as a live server are rarely started twice.
@@ -17,7 +19,7 @@ WITHOUT_TORCH := --allow-untyped-decorators --allow-subclassing-any --no-warn-re
 	--no-warn-unused-ignores --disable-error-code valid-type
 
 .PHONY: install serve format lint typecheck typecheck-runtime test test-runtime test-clients bench \
-	docs clean
+	docs audit clean
 
 # Install the package in editable mode with the tools for development, without torch.
 install: $(VENV)/test.stamp
@@ -68,11 +70,20 @@ bench: $(VENV)/test.stamp
 docs: $(VENV)/test.stamp
 	$(BIN)/python docs/generate.py
 
+# Report known vulnerabilities of what is installed, and write what that is to dist/sbom.json (CycloneDX).
+# The tools have an environment of their own: their packages are not the server's.
+audit: $(VENV)/serve.stamp $(AUDIT)/stamp
+	@mkdir -p dist
+	$(AUDIT)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+	  --output-file dist/sbom.json $(BIN)/python
+	$(AUDIT)/bin/pip-audit --skip-editable \
+	  --path "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+
 # Remove the environments, build results and caches.
 clean:
-	rm -rf $(VENV) $(CLIENTS) dist build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(CLIENTS) $(AUDIT) dist build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-$(VENV)/bin/python $(CLIENTS)/bin/python: %/bin/python:
+$(VENV)/bin/python $(CLIENTS)/bin/python $(AUDIT)/bin/python: %/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is required: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $*
@@ -113,4 +124,8 @@ $(VENV)/test.stamp: pyproject.toml constraints.txt | $(BIN)/python
 $(CLIENTS)/stamp: tests/clients/requirements.txt | $(CLIENTS)/bin/python
 	@echo "installing the clients into $(CLIENTS) ..."
 	$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+$(AUDIT)/stamp: | $(AUDIT)/bin/python
+	$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit cyclonedx-bom
 	@touch $@

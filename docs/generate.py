@@ -13,7 +13,8 @@ from pathlib import Path
 from voxcpm_openai import hookspecs
 from voxcpm_openai.app import create_app
 from voxcpm_openai.registry import load_registry
-from voxcpm_openai.settings import RawSettings, Settings, sources
+from voxcpm_openai.setting_sources import RawSettings, sources
+from voxcpm_openai.settings import Settings
 
 DOCS = Path(__file__).parent
 

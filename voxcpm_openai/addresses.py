@@ -20,6 +20,10 @@ HOST = (
 )
 """A regular expression for the setting ``host``."""
 
+PORT = r"[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]"
+BIND = rf"{UNIX}(//)?/[^/].*|(?:{HOST}):(?:{PORT})"
+"""A regular expression for a host and a port, or a Unix socket."""
+
 MAX_PATH = 107
 """Bytes of the path of a Unix socket."""
 
@@ -42,6 +46,14 @@ def address_of(host: str, port: int) -> tuple[str, int] | str:
     if host.startswith(UNIX):
         return f"/{host.removeprefix(UNIX).lstrip('/')}"
     return host.strip("[]"), port
+
+
+def split_bind(bind: str) -> tuple[str, int]:
+    """Return the host and the port of what ``BIND`` matches; the port of a Unix socket is 0."""
+    if bind.startswith(UNIX):
+        return bind, 0
+    host, _, port = bind.rpartition(":")
+    return host, int(port)
 
 
 def is_loopback(address: Address) -> bool:

@@ -23,6 +23,7 @@ from voxcpm_openai.web import (
     errors,
     forms,
     health,
+    metrics,
     models,
     rate_headers,
     speech,
@@ -87,11 +88,13 @@ def create_app(settings: Settings, workers: int = 1) -> Flask:
     context = AppContext.open(settings, workers)
     context.engine  # noqa: B018  (a server without an engine must not start)
     context.accounts  # noqa: B018  (nor one whose keys cannot be read)
+    context.state  # noqa: B018  (two threads must not both make it)
     context.sweep()
     app_context.init_app(app, context)
-    for extension in (access_log, cors, auth, rate_headers, errors):
+    for extension in (access_log, cors, metrics, auth, rate_headers, errors):
         extension.init_app(app)
     views = (speech, speech_batch, text, models, voices, candidates, consents, dictionaries)
-    for view in (*views, elevenlabs, elevenlabs_socket, realtime, speech_stream, usage, health):
+    sockets = (elevenlabs_socket, realtime, speech_stream)
+    for view in (*views, elevenlabs, *sockets, usage, health, metrics):
         app.register_blueprint(view.blueprint)
     return app

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from voxcpm_openai.accounts.account import Accounts
 from voxcpm_openai.accounts.usage import UsageRecorder
@@ -14,6 +15,7 @@ from voxcpm_openai.errors import StorageUnwritable
 from voxcpm_openai.lexicons import LexiconSources
 from voxcpm_openai.lifecycle import EngineLifecycle
 from voxcpm_openai.limits import SocketLimiter, StreamLimiter
+from voxcpm_openai.metrics.state import StatePublisher
 from voxcpm_openai.registry import Registry, choose_engine, load_registry
 from voxcpm_openai.resolve import Resolver
 from voxcpm_openai.settings import Settings
@@ -26,6 +28,9 @@ from voxcpm_openai.voices.store.consents import ConsentStore
 from voxcpm_openai.voices.store.data_folder import DataFolder
 from voxcpm_openai.voices.store.dictionaries import DictionaryStore
 from voxcpm_openai.voices.store.voices import VoiceStore
+
+if TYPE_CHECKING:
+    from voxcpm_openai.metrics.families import Metrics
 
 
 class AppContext:
@@ -73,6 +78,19 @@ class AppContext:
     def resolver(self) -> Resolver:
         """Resolves requests for the chosen engine.  Raises SettingsError if none can run."""
         return self.resolver_for(self.engine.name)
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        """What this process measures.  Raises SettingsError if no engine can run."""
+        from voxcpm_openai.metrics.families import Metrics
+
+        return Metrics(self.registry.presets, self.registry.formats, self.engine.name)
+
+    @cached_property
+    def state(self) -> StatePublisher:
+        """Writes the state of this process to ``metrics``."""
+        model = self.resolver.default_model
+        return StatePublisher(self.metrics, self.engine, self.limits, self.sockets, model)
 
     def resolver_for(self, engine_name: str) -> Resolver:
         """Return what resolves requests for an engine, which need not run."""

@@ -10,6 +10,7 @@
         │   └── NothingToSay       400
         ├── Unauthorized           401
         ├── ForbiddenOrigin        403 origin_not_allowed
+        ├── OperatorOnly           403 operator_only
         ├── NotFound               404
         │   ├── UnknownModel       model_not_found
         │   ├── UnknownVoice       voice_not_found
@@ -117,6 +118,14 @@ class ForbiddenOrigin(RequestError):
     status = 403
     type = "invalid_request_error"
     code = "origin_not_allowed"
+
+
+class OperatorOnly(RequestError):
+    """Something that only the operator may ask for."""
+
+    status = 403
+    type = "invalid_request_error"
+    code = "operator_only"
 
 
 class UpgradeRequired(RequestError):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from voxcpm_openai import gpus
-from voxcpm_openai.addresses import bind_of
 from voxcpm_openai.errors import StartError
+from voxcpm_openai.logs import logging_config
 from voxcpm_openai.master import Master
 from voxcpm_openai.server import handles
 from voxcpm_openai.serving import belong_to
@@ -18,13 +20,14 @@ from voxcpm_openai.settings import load_settings
 def on_starting(server: Any) -> None:
     """Check all that a start needs before a worker is forked."""
     try:
-        server.voxcpm_openai = Master(server, sys.modules[__name__], _settings)
+        server.voxcpm_openai = Master(server, sys.modules[__name__], _settings, _runtime_folder)
     except StartError as error:
         sys.exit("\n".join(f"voxcpm-openai cannot start: {one}" for one in str(error).split("\n")))
 
 
 def on_reload(server: Any) -> None:
-    """Set the number of the new workers."""
+    """Set the number of the new workers, and how they log."""
+    server.log.setup(server.cfg)
     server.voxcpm_openai.count_workers()
 
 
@@ -43,6 +46,12 @@ def post_fork(server: Any, worker: Any) -> None:
 def child_exit(server: Any, worker: Any) -> None:
     """Free the row and the GPU of a worker that has ended, however it did."""
     server.voxcpm_openai.board.free(worker.row)
+    server.voxcpm_openai.metrics.forget(worker.pid)
+
+
+def on_exit(server: Any) -> None:
+    """Remove what the server has kept while it ran."""
+    server.voxcpm_openai.metrics.remove()
 
 
 def worker_exit(server: Any, worker: Any) -> None:  # noqa: ARG001
@@ -56,13 +65,15 @@ try:
 except StartError as error:
     sys.exit(f"voxcpm-openai cannot start: {error}")
 
-bind = bind_of(_settings.host, _settings.port)
+bind = _settings.binds
 workers = 0 if _settings.workers == "auto" else _settings.workers  # 0: `Master` counts them
 worker_class = "voxcpm_openai.server.worker.Worker"
 threads = handles.threads(_settings)
 sendfile = False  # a response is sent by the event loop
 _shm = Path("/dev/shm")
-worker_tmp_dir = str(_shm) if _shm.is_dir() else None  # a disk could stall the heartbeat
+# A disk could stall the heartbeat, and requests that are counted.
+_runtime_folder = _shm if os.access(_shm, os.W_OK) else Path(tempfile.gettempdir())
+worker_tmp_dir = str(_runtime_folder)
 preload_app = False  # CUDA does not survive a fork
 timeout = 120  # for a worker that hangs; gthread's main loop beats during long streams, too
 graceful_timeout = _settings.graceful_timeout
@@ -70,15 +81,4 @@ keepalive = 75  # longer than the idle times of nginx and most pools, so that th
 control_socket_disable = True  # two instances of one user would share the socket's path
 loglevel = _settings.log_level
 accesslog = None  # web/access_log.py writes one line per request
-logconfig_dict = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"level": _settings.log_level.upper(), "handlers": ["stderr"]},
-    "loggers": {
-        "gunicorn.error": {"propagate": True, "handlers": []},
-        "gunicorn.access": {"propagate": False, "handlers": []},
-        "websockets": {"level": "WARNING"},  # it has a line for each connection that ends
-    },
-}
+logconfig_dict = logging_config(_settings.log_level, _settings.log_format)

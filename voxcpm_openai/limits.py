@@ -66,6 +66,11 @@ class StreamLimiter:
         """Return the number of a holder's running streams."""
         return self._held[holder.id]
 
+    @property
+    def waiting(self) -> int:
+        """The number of sessions that wait to go on."""
+        return self._waiting.total()
+
     def enter(self, holder: Holder = EVERYBODY) -> StreamPermit:
         """Return a permit.
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from voxcpm_openai.addresses import Listener
 from voxcpm_openai.errors import SettingsError, StartError
+from voxcpm_openai.metrics.folder import MetricsFolder
 from voxcpm_openai.server import handles
 from voxcpm_openai.server.board import Board
 from voxcpm_openai.serving import Serving
@@ -40,13 +41,21 @@ class Master:
     systemd is notified when the server is ready, reloads and stops, if it asks for it.
     """
 
-    def __init__(self, arbiter: Any, configuration: ModuleType, settings: Settings) -> None:
+    def __init__(
+        self, arbiter: Any, configuration: ModuleType, settings: Settings, folder: Path
+    ) -> None:
         """Check whether the server can start.  Raises StartError with every problem.
 
         ``configuration``: the module from which gunicorn's configuration comes, made of the
-        ``settings``.
+        ``settings``; ``folder``: where to keep what only lasts as long as the server.
         """
-        self._plan = _check(settings, arbiter.cfg, ())
+        # Before plugins are loaded: one may import prometheus_client.
+        self.metrics = MetricsFolder(folder, uid=arbiter.cfg.uid, gid=arbiter.cfg.gid)
+        try:
+            self._plan = _check(settings, arbiter.cfg, ())
+        except StartError:
+            self.metrics.remove()
+            raise
         self.board = Board(MOST_WORKERS)
         self._settings = settings
         self._arbiter = arbiter
@@ -65,7 +74,11 @@ class Master:
         tls = bool(worker.cfg.is_ssl)
         return Serving(
             settings=self._settings,
-            listeners=tuple(Listener(_name(one), tls) for one in worker.sockets),
+            listeners=tuple(
+                Listener(_name(one), tls)
+                for one in worker.sockets
+                if one.cfg_addr != self._settings.admin_address
+            ),
             report_ready=partial(_signal, worker.ppid) if self._notify_socket else _nobody,
             workers=max(1, self._arbiter.num_workers),
         )

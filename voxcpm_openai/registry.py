@@ -23,7 +23,8 @@ from voxcpm_openai.errors import PluginError, SettingsError, VoxcpmError
 from voxcpm_openai.files import leads_out
 from voxcpm_openai.formats import AudioFormat
 from voxcpm_openai.plugin_loader import Plugin, load_plugins
-from voxcpm_openai.settings import Settings, read_values, sources, unknown_keys
+from voxcpm_openai.setting_sources import read_values, sources
+from voxcpm_openai.settings import Settings, unknown_keys
 
 logger = logging.getLogger(__name__)
 

@@ -6,36 +6,30 @@ The server's own settings are ``Settings``.  A plugin declares settings of its o
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import logging
 import os
-import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
-from marshmallow import ValidationError
-
-from voxcpm_openai.addresses import HOST
+from voxcpm_openai.addresses import BIND, HOST, Address, address_of, bind_of, split_bind
 from voxcpm_openai.errors import SettingsError
-from voxcpm_openai.setting_types import TABLE, readers, setting, setting_fields
+from voxcpm_openai.logs import FORMATS
+from voxcpm_openai.setting_sources import (
+    CONFIG_VARIABLE,
+    PREFIX,
+    RawSettings,
+    read_file,
+    read_values,
+    sources,
+)
+from voxcpm_openai.setting_types import TABLE, setting
 
 logger = logging.getLogger(__name__)
 
-PREFIX = "VOXCPM_"
-CONFIG_VARIABLE = "VOXCPM_CONFIG"
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class RawSettings:
-    """The input of ``load_settings``: variables, and the TOML file's content and path."""
-
-    environ: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    file: Mapping[str, object] = dataclasses.field(default_factory=dict)
-    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +43,12 @@ class Settings:
         pattern=HOST,
     )
     port: int = setting(7861, "The port to listen on.", min=1, max=65535)
+    admin_bind: str = setting(
+        "",
+        "One more address to listen on, `host:port` or `unix:/path`, for `/metrics`, `/health` and "
+        "`/ready` only, without a key. Keep it from clients.",
+        pattern=rf"({BIND})?",
+    )
     workers: int | Literal["auto"] = setting(
         "auto",
         "Processes, each with an engine. `auto`: one per GPU if the engine runs on GPUs, else one.",
@@ -182,7 +182,13 @@ class Settings:
         "How much is logged: `debug`, `info`, `warning` or `error`.",
         choices=("debug", "info", "warning", "error"),
     )
-    raw: RawSettings = dataclasses.field(default_factory=RawSettings, repr=False, compare=False)
+    log_format: str = setting(
+        "text",
+        "How a line of the log looks: `text`, or `json` for one object a line.",
+        choices=FORMATS,
+    )
+    log_text: bool = setting(False, "Log the texts that are spoken, which may be private.")
+    raw: RawSettings = field(default_factory=RawSettings, repr=False, compare=False)
 
     @property
     def keyed(self) -> bool:
@@ -197,6 +203,17 @@ class Settings:
         return kind(**values)
 
     @property
+    def binds(self) -> list[str]:
+        """Where the server listens, as gunicorn's setting ``bind``."""
+        binds = [bind_of(self.host, self.port)]
+        return [*binds, bind_of(*split_bind(self.admin_bind))] if self.admin_bind else binds
+
+    @property
+    def admin_address(self) -> Address | None:
+        """The address of ``admin_bind``, if it is set."""
+        return address_of(*split_bind(self.admin_bind)) if self.admin_bind else None
+
+    @property
     def data_folder(self) -> Path:
         """The folder of added voices, whether it exists yet or not."""
         return self.data_dir or _xdg("XDG_DATA_HOME", ".local/share")
@@ -205,18 +222,6 @@ class Settings:
     def cache_folder(self) -> Path:
         """The folder of cached files."""
         return _xdg("XDG_CACHE_HOME", ".cache")
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A setting and where its value comes from: the variable, ``voxcpm.toml: key`` or default."""
-
-    key: str
-    variable: str
-    name: str
-    value: object
-    origin: str
-    help: str
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -232,32 +237,9 @@ def read_settings(environ: Mapping[str, str] | None = None) -> tuple[Settings, l
     problems: list[str] = []
     environ = os.environ if environ is None else environ
     path = environ.get(CONFIG_VARIABLE, "").strip()
-    file = _read_file(path, problems) if path else {}
+    file = read_file(path, problems) if path else {}
     values, wrong = read_values(Settings, raw := RawSettings(environ, file, path))
     return Settings(**values, raw=raw), problems + wrong
-
-
-def sources(kind: type, raw: RawSettings) -> list[Source]:
-    """List the settings of a settings class: the value of each, and where it comes from."""
-    table = getattr(kind, TABLE, "")
-    content = raw.file.get(table, {}) if table else raw.file
-    content = content if isinstance(content, Mapping) else {}
-    found = []
-    for field in setting_fields(kind):
-        key = f"{table}.{field.name}" if table else field.name
-        variable = PREFIX + key.upper().replace(".", "_").replace("-", "_")
-        value, origin = field.default, "default"
-        if raw.environ.get(variable, "").strip():  # an empty one counts as unset
-            value, origin = raw.environ[variable], variable
-        elif field.name in content:
-            value, origin = content[field.name], f"{raw.path}: {key}"
-        found.append(Source(key, variable, field.name, value, origin, str(field.metadata["help"])))
-    return found
-
-
-def is_secret(name: str) -> bool:
-    """Return whether the setting of this name may have a secret, which is never shown."""
-    return name == "limits_url" or ("key" in name and not name.endswith(("_file", "_per_key")))
 
 
 def unknown_keys(kinds: Iterable[type], raw: RawSettings) -> list[str]:
@@ -283,35 +265,7 @@ def unknown_keys(kinds: Iterable[type], raw: RawSettings) -> list[str]:
     ]
 
 
-def read_values(kind: type, raw: RawSettings) -> tuple[dict[str, Any], list[str]]:
-    """Read the values that are set, and list what is wrong with them."""
-    reader_of = readers(kind)
-    values: dict[str, Any] = {}
-    problems: list[str] = []
-    for source in sources(kind, raw):
-        if source.origin == "default":
-            continue
-        try:
-            values[source.name] = reader_of[source.name].deserialize(source.value)
-        except ValidationError as error:
-            shown = "***" if is_secret(source.name) else repr(source.value)
-            expected = " ".join(str(message) for message in error.messages)
-            problems.append(f"{source.origin} = {shown}: {expected} {source.help}")
-    return values, problems
-
-
 def _xdg(variable: str, default: str) -> Path:
     """Return our folder as XDG has it: a path that is not absolute counts as unset."""
     root = Path(os.environ.get(variable, ""))
     return (root if root.is_absolute() else Path.home() / default) / "voxcpm-openai"
-
-
-def _read_file(path: str, problems: list[str]) -> dict[str, object]:
-    try:
-        return tomllib.loads(Path(path).expanduser().read_text(encoding="utf-8"))
-    except (OSError, RuntimeError) as error:  # RuntimeError: ~ of a user who does not exist
-        why = getattr(error, "strerror", None) or error
-        problems.append(f"{CONFIG_VARIABLE} = {path!r}: cannot be read: {why}.")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        problems.append(f"{CONFIG_VARIABLE} = {path!r}: is not TOML: {error}.")
-    return {}

@@ -30,6 +30,8 @@ class Speech:
         self.utterance = utterance
         self.output = output
         self._whole = False
+        self.error: Exception | None = None
+        """What has ended it early."""
         self._at = output.lead
         self._spans: dict[int, tuple[float, float]] = {}
         self._stream = CheckedStream(engine, utterance)
@@ -41,7 +43,13 @@ class Speech:
         return self
 
     def __next__(self) -> bytes:
-        return next(self._chunks)
+        try:
+            return next(self._chunks)
+        except StopIteration:
+            raise
+        except Exception as error:  # for those who look at it later; it goes on to the caller
+            self.error = error
+            raise
 
     @property
     def seconds(self) -> float:

@@ -43,14 +43,17 @@ def examine(
     """
     if addresses is None:
         addresses = [address_of(settings.host, settings.port)]
+        if settings.admin_address is not None:
+            addresses.append(settings.admin_address)
     taken = set(must_be_free)
     at = (problem_of(address, must_be_free=address in taken) for address in addresses)
     found = [*problems, *filter(None, at)]
     registry: Registry | None = None
     choice: EngineChoice | None = None
     plan: WorkerPlan | None = None
+    found += _admin_problems(addresses, settings)
     try:
-        check_open(addresses, settings)
+        check_open([at for at in addresses if at != settings.admin_address], settings)
     except StartError as error:
         found.append(str(error))
     try:
@@ -84,6 +87,18 @@ def check_open(addresses: Sequence[Address], settings: Settings) -> None:
             f"listening on {', '.join(beyond)} would admit anyone. Set VOXCPM_API_KEYS, or "
             "VOXCPM_ALLOW_OPEN=1 if that is intended."
         )
+
+
+def _admin_problems(addresses: Sequence[Address], settings: Settings) -> list[str]:
+    """List what is wrong with ``admin_bind``."""
+    bind = f"VOXCPM_ADMIN_BIND = {settings.admin_bind!r}"
+    if settings.admin_address is None:
+        return []
+    if settings.admin_address == address_of(settings.host, settings.port):
+        return [f"{bind}: it is the address of the clients; it must be another."]
+    if settings.admin_address not in addresses:
+        return [f"{bind}: gunicorn's own option bind leaves it out; name it there, too."]
+    return []
 
 
 def _check_data_folder(settings: Settings) -> tuple[list[str], list[str]]:

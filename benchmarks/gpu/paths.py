@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from functools import partial
 
 from benchmarks.gpu.bench import Bench, Task
-from benchmarks.gpu.prediction import predicted
 from benchmarks.lib.report import Row
 from voxcpm_openai.runtime.device.capture import enforce_eager
 from voxcpm_openai.runtime.device.execution_path import ExecutionPath, allowed_paths
@@ -14,6 +13,7 @@ from voxcpm_openai.runtime.device.loader import make_ops
 from voxcpm_openai.runtime.trial.path_choice import choose_path
 from voxcpm_openai.runtime.trial.path_trial import PathRefused, PathTrial
 from voxcpm_openai.runtime.trial.speech_check import ROWS, STEPS
+from voxcpm_openai.testing.prediction import predicted
 
 
 def tasks(bench: Bench) -> Iterator[Task]:

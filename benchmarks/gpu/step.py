@@ -11,10 +11,10 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.gpu.bench import Bench, Task
-from benchmarks.gpu.prediction import predicted
 from benchmarks.lib.models import STEPS, Batch, Package, capture_wanted, split, stepper, synchronize
 from benchmarks.lib.report import Row, versus
 from voxcpm_openai.runtime.device.execution_path import ExecutionPath
+from voxcpm_openai.testing.prediction import predicted
 
 GOALS = {("2", 1): 0.032, ("2", 64): 0.12, ("1.5", 1): 0.018, ("1.5", 64): 0.055}
 """Real-time factors to reach on an H100, by model and rows."""

@@ -75,6 +75,7 @@ CONSENTS = "/v1/audio/voice_consents"
 TABLE = [
     Row("GET /health", "", OPEN, 200),
     Row("GET /ready", "", OPEN, 200),
+    Row("GET /metrics", "", (401, 401, 403, 403, 200, 403)),
     Row("GET /v1/models", "", OPEN),
     Row("GET /v1/audio/models", "", OPEN),
     Row("GET /v1/models/<path:id_>", "model", OPEN),

@@ -243,7 +243,7 @@ def test_the_log_line_says_whether_the_client_disconnected(
             assert reply.data
         reply.close()
     (line,) = [r.message for r in caplog.records if r.name == "voxcpm_openai.requests"]
-    assert ("broken=client_left" in line) == (text == "hang-late")
+    assert f"outcome={'cancelled' if text == 'hang-late' else 'done'}" in line
 
 
 def test_no_client_can_forge_a_log_line(

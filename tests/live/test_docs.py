@@ -22,7 +22,8 @@ from tests.support.command import run
 from tests.support.live_server import Server
 from voxcpm_openai.cli import main
 from voxcpm_openai.registry import load_registry
-from voxcpm_openai.settings import RawSettings, Settings, load_settings, sources
+from voxcpm_openai.setting_sources import RawSettings, sources
+from voxcpm_openai.settings import Settings, load_settings
 from voxcpm_openai.text.lexicon_files import read_file, rules_of_table
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

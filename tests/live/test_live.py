@@ -69,7 +69,7 @@ def test_a_disconnect_during_the_audio_stops_the_work(tone_server: Server) -> No
     with requested(tone_server, "hang-late") as (connection, request_id):
         connection.getresponse().read1(CHUNK_BYTES)
         hanging(tone_server, 1)
-    assert "broken=client_left" in log_line(tone_server, request_id)
+    assert "outcome=cancelled" in log_line(tone_server, request_id)
     assert tone_server.ready()["engine"]["streams"] == 0
     assert tone_server.ready()["streams"]["running"] == 0
 
@@ -88,7 +88,7 @@ def test_a_late_error_breaks_the_connection(tone_server: Server) -> None:
         assert reply.status == 200
         with pytest.raises(http.client.IncompleteRead):
             reply.read()
-    assert "broken=SynthesisFailed" in log_line(tone_server, request_id)
+    assert "outcome=failed code=synthesis_failed" in log_line(tone_server, request_id)
 
 
 def test_a_stream_beyond_the_limit_is_refused_and_probes_still_work(tone_server: Server) -> None:

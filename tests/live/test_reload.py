@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -153,3 +154,12 @@ def test_a_socket_that_is_not_listened_on_any_more_is_removed(tmp_path: Path) ->
                 assert connection.getresponse().status == 200
         assert server.stop() == 0
     assert list(tmp_path.iterdir()) == [server.file]
+
+
+def test_the_format_of_the_log_changes_with_a_reload(tmp_path: Path) -> None:
+    with Reloading(tmp_path, SERVE) as server:
+        server.wait_ready()
+        server.reload('log_format = "json"\n')
+        line = server.wait_for(lambda line: '"message": "ready at http' in line)
+        assert json.loads(line)["level"] == "info"
+        server.wait_for(lambda line: '"logger": "gunicorn.error"' in line)

@@ -88,17 +88,22 @@ def test_a_handshake_is_answered_as_the_rfc_says(server: Server) -> None:
         assert client.closed == (1000, "")
 
 
-def test_a_socket_has_one_line_in_the_log_at_its_start_and_one_at_its_end(server: Server) -> None:
+def test_a_socket_has_lines_in_the_log_for_its_start_its_texts_and_its_end(server: Server) -> None:
     with SocketClient(server) as client:
         id_ = fields(client.head)["x-request-id"]
         client.speak(SECRET)
         client.until("response.done")
         client.close()
-    server.wait_for(lambda line: f"id={id_} socket=" in line)
-    begin, end = [line.partition("requests ")[2] for line in server.lines if id_ in line]
+    server.wait_for(lambda line: f"id={id_} socket=" in line and "code=1000" in line)
+    lines = [line.partition("requests ")[2] for line in server.lines if id_ in line]
+    begin, said, end = lines
     path = re.escape("/v1/realtime")
-    assert re.fullmatch(rf"id={id_} method=GET path={path} status=101 ms=\d+", begin)
+    assert re.fullmatch(
+        rf"id={id_} method=GET path={path} route={path} status=101 ms=\d+ outcome=done", begin
+    )
     count = len(SECRET)
+    assert re.match(rf"id={id_} socket={path} model=\S+ .* characters={count} outcome=done ", said)
+    assert SECRET not in "".join(lines)
     assert re.fullmatch(rf"id={id_} socket={path} ms=\d+ code=1000 characters={count}", end)
 
 

@@ -19,7 +19,8 @@ from voxcpm_openai.errors import SettingsError, StartError
 from voxcpm_openai.registry import choose_engine, load_registry
 from voxcpm_openai.runtime import gpu
 from voxcpm_openai.runtime.device import devices
-from voxcpm_openai.settings import RawSettings, Settings
+from voxcpm_openai.setting_sources import RawSettings
+from voxcpm_openai.settings import Settings
 
 plugin: Any = load_plugin("voxcpm_engine")
 VERSION = "__version__ = '{}'\ndebug = False\ncuda: Optional[str] = {}\nhip: Optional[str] = None\n"

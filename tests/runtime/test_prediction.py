@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmarks.gpu.prediction import predicted
 from voxcpm_openai.runtime.device.execution_path import ExecutionPath
 from voxcpm_openai.runtime.loading.published import find
 from voxcpm_openai.runtime.model.config import parse
+from voxcpm_openai.testing.prediction import predicted
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,8 @@ def opened(*steps: bytes, engine: RequestError | None = None) -> tuple[Script, P
         if engine is not None:
             raise engine
 
-    context: Any = SimpleNamespace(engine=SimpleNamespace(get=get))
+    metrics = SimpleNamespace(refused=lambda _code: None)
+    context: Any = SimpleNamespace(engine=SimpleNamespace(get=get), metrics=metrics)
     script = Script(*steps)
     channel = Channel(protocol(Side.SERVER), script, 600.0)
     return script, Parrot(Opening(context, OPERATOR, {}, {}), channel)
@@ -90,6 +91,7 @@ def test_without_a_thread_a_text_is_refused_and_the_conversation_goes_on(
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(Speaker, "start", start)
+    monkeypatch.setattr(Parrot, "_meter", lambda *_: None)
     _, parrot = opened()
     closed: list[bool] = []
     session: Any = SimpleNamespace(close=lambda: closed.append(True))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -23,18 +24,22 @@ CUDA = gpus.CUDA
 class Arbiter:
     """What our hooks need of gunicorn's arbiter; its workers are never forked."""
 
+    started: ClassVar[list[Arbiter]] = []
+
     def __init__(self, cfg: Any) -> None:
         self.cfg, self.num_workers, self.worker_age = cfg, cfg.workers, 0
         self.systemd = False
+        self.log = SimpleNamespace(setup=lambda _: None)
         self.workers: list[Any] = []
         self.environments: list[str | None] = []
         self.reload = self.stop = lambda *_: None
         cfg.on_starting(self)
+        self.started.append(self)
 
     def spawn(self) -> Any:
         """Do what gunicorn does for a new worker, with the child's environment in between."""
         self.worker_age += 1
-        worker: Any = SimpleNamespace(age=self.worker_age, cfg=self.cfg, sockets=(), ppid=1)
+        worker: Any = SimpleNamespace(age=self.worker_age, cfg=self.cfg, sockets=(), ppid=1, pid=0)
         worker.join = partial(Worker.join, worker)
         self.cfg.pre_fork(self, worker)
         before = dict(os.environ)
@@ -51,6 +56,15 @@ class Arbiter:
     def end(self, worker: Any) -> None:
         self.workers.remove(worker)
         self.cfg.child_exit(self, worker)
+
+
+@pytest.fixture(autouse=True)
+def end() -> Iterator[None]:
+    """Let all servers end that a test has started."""
+    yield
+    while Arbiter.started:
+        arbiter = Arbiter.started.pop()
+        arbiter.cfg.on_exit(arbiter)
 
 
 @pytest.fixture

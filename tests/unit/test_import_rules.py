@@ -45,23 +45,26 @@ ALLOWED_PLACES = {
     "gunicorn": (f"{NAME}/server/", f"{NAME}/web/errors.py", f"{NAME}/cli/server.py"),
     "click": (f"{NAME}/cli/",),
     **dict.fromkeys(("limits", "redis"), (f"{NAME}/accounts/rates.py",)),
+    "prometheus_client": (f"{NAME}/metrics/",),
 }
 
 # Part of the package -> the other parts that it may import.
 LEAVES = set("clips contracts errors files formats playout principal".split())
-LEAVES |= {"setting_types", "settings"}
+LEAVES |= {"setting_sources", "setting_types", "settings"}
 CORE = LEAVES | set(
     "accounts audio context gate lexicons lifecycle limits names registry resolve".split()
 )
-CORE |= {"session", "speech", "speech_request", "text", "voices"}
+CORE |= {"logs", "metrics", "session", "speech", "speech_request", "text", "voices"}
 ALLOWED_PARTS: dict[str, set[str]] = {
     **{
         part: set()
         for part in (
-            "addresses english errors files load_client names playout server_check setting_types"
+            "addresses english errors files load_client logs names playout server_check "
+            "setting_types"
         ).split()
     },
-    "settings": {"addresses", "errors", "setting_types"},
+    "setting_sources": {"setting_types"},
+    "settings": {"addresses", "errors", "logs", "setting_sources", "setting_types"},
     **{part: {"errors"} for part in ("gate", "gpus", "principal")},
     "contracts": {"settings"},
     **{part: {"contracts"} for part in ("formats", "generator_stream")},
@@ -75,9 +78,10 @@ ALLOWED_PARTS: dict[str, set[str]] = {
     "plugin_loader": {"errors", "hookspecs", "settings"},
     "limits": {"errors", "gate"},
     "accounts": {"errors", "files", "limits", "principal", "settings"},
+    "metrics": {"__init__", "errors", "lifecycle", "limits", "playout"},
     "hookspecs": {"contracts", "formats", "settings"},
     "registry": {"contract_checks", "contracts", "errors", "files", "formats", "hookspecs"}
-    | {"plugin_loader", "settings"},
+    | {"plugin_loader", "setting_sources", "settings"},
     "voices": LEAVES | {"checked_stream", "names", "text"},
     "lexicons": LEAVES | {"text", "voices"},
     "lifecycle": {"contract_checks", "contracts", "errors", "gpus", "registry", "settings"},
@@ -91,19 +95,11 @@ ALLOWED_PARTS: dict[str, set[str]] = {
     "session": LEAVES
     | {"accounts", "checked_stream", "limits", "output_chain", "resolve", "speech_request", "text"},
     "context": LEAVES
-    | {"accounts", "text", "lexicons", "lifecycle", "limits", "registry", "resolve", "voices"},
+    | {"accounts", "text", "lexicons", "lifecycle", "limits", "metrics", "registry", "resolve"}
+    | {"voices"},
     "load_test": {"audio", "errors", "load_client", "playout"},
     "embedded": {"audio", "contracts", "english", "errors", "gate", "playout"},
-    "runtime": {
-        "__init__",
-        "audio",
-        "contracts",
-        "errors",
-        "gpus",
-        "playout",
-        "setting_types",
-        "settings",
-    },
+    "runtime": set("__init__ audio contracts errors gpus playout setting_types settings".split()),
     "web": CORE | {"__init__", "output_chain"},
     "app": {"context", "settings", "web"},
     "server": {"context", "errors", "settings", "web"},
@@ -111,9 +107,9 @@ ALLOWED_PARTS: dict[str, set[str]] = {
     "start_checks": {"accounts", "addresses", "errors", "lexicons", "registry", "settings"}
     | {"worker_plan"},
     "serving": {"addresses", "settings"},
-    "master": {"addresses", "errors", "server", "serving", "settings", "start_checks"}
+    "master": {"addresses", "errors", "metrics", "server", "serving", "settings", "start_checks"}
     | {"worker_plan"},
-    "gunicorn_conf": {"addresses", "errors", "gpus", "master", "server", "serving", "settings"},
+    "gunicorn_conf": {"errors", "gpus", "logs", "master", "server", "serving", "settings"},
     "cli": CORE | {"__init__", "load_test", "runtime", "server_check", "start_checks"},
     "__init__": LEAVES | {"audio", "gate", "generator_stream", "hookspecs"},
     "__main__": {"cli"},

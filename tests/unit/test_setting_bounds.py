@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from voxcpm_openai.errors import SettingsError
-from voxcpm_openai.settings import RawSettings, load_settings, unknown_keys
+from voxcpm_openai.setting_sources import RawSettings
+from voxcpm_openai.settings import load_settings, unknown_keys
 
 BOUNDS = {
     "port": (1, 65535),

@@ -10,8 +10,9 @@ import pytest
 
 from voxcpm_openai.errors import PluginError, SettingsError
 from voxcpm_openai.registry import load_registry
+from voxcpm_openai.setting_sources import RawSettings, Source, sources
 from voxcpm_openai.setting_types import plugin_settings, setting
-from voxcpm_openai.settings import RawSettings, Settings, Source, load_settings, sources
+from voxcpm_openai.settings import Settings, load_settings
 
 
 def config(folder: Path, text: str) -> dict[str, str]:

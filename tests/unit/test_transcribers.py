@@ -18,7 +18,7 @@ from tests.support.stock import load_plugin
 from voxcpm_openai import Samples, Settings, Transcriber, TranscriberSpec
 from voxcpm_openai.errors import InvalidRequest
 from voxcpm_openai.registry import load_registry
-from voxcpm_openai.settings import RawSettings
+from voxcpm_openai.setting_sources import RawSettings
 from voxcpm_openai.voices.intake.clip import Clip
 from voxcpm_openai.voices.intake.transcribe import ClipTranscriber
 

@@ -13,16 +13,8 @@ from voxcpm_openai.contracts import EngineSpec
 from voxcpm_openai.errors import StartError
 from voxcpm_openai.registry import Registry
 from voxcpm_openai.server_check import TRIALS, findings
-from voxcpm_openai.settings import (
-    PREFIX,
-    Settings,
-    Source,
-    is_secret,
-    load_settings,
-    read_settings,
-    read_values,
-    sources,
-)
+from voxcpm_openai.setting_sources import PREFIX, Source, is_secret, read_values, sources
+from voxcpm_openai.settings import Settings, load_settings, read_settings
 from voxcpm_openai.start_checks import examine
 
 

@@ -10,7 +10,7 @@ import uuid
 
 from gunicorn.http import errors as http_errors
 
-from voxcpm_openai.web.access_log import API_VERSION
+from voxcpm_openai.web.access_log import API_VERSION, NO_PAGE, SECURITY
 from voxcpm_openai.web.errors import envelope
 
 logger = logging.getLogger(__name__)
@@ -46,6 +46,7 @@ def _response(status: int, message: str, code: str | None, request_id: str) -> b
     type_ = "invalid_request_error" if status < 500 else "server_error"
     body = json.dumps(envelope(message, type_, code=code)).encode()
     retry = "Retry-After: 1\r\n" if status in {429, 503} else ""
+    security = "".join(f"{name}: {value}\r\n" for name, value in {**SECURITY, **NO_PAGE}.items())
     head = (
         f"HTTP/1.1 {status} {http.HTTPStatus(status).phrase}\r\n"
         "Content-Type: application/json\r\n"
@@ -55,6 +56,7 @@ def _response(status: int, message: str, code: str | None, request_id: str) -> b
         "openai-processing-ms: 0\r\n"
         f"openai-version: {API_VERSION}\r\n"
         "Access-Control-Expose-Headers: x-request-id\r\n"
+        f"{security}"
         "Connection: close\r\n\r\n"
     )
     return head.encode("ascii") + body

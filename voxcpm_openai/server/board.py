@@ -19,6 +19,8 @@ STATES = ("loading", "ready", "failed", "draining")
 
 _TAKEN = -1  # the pid of a worker that is about to start
 _HEADER = struct.Struct("iii")  # stopping, the last age that is replaced, rows used so far
+_AGE = struct.Struct("i")  # of the last worker that was started
+_HEAD = _HEADER.size + _AGE.size
 _NEWS = struct.Struct("iiiiii")  # pid (0: free), age, state, load, limit, waiting
 _ROW = struct.Struct(f"{_NEWS.format}64s")  # and the GPU, which only the master writes
 
@@ -53,7 +55,7 @@ class Board:
     def __init__(self, rows: int) -> None:
         """``rows``: the most workers at once; after a reload, old and new ones."""
         self._rows = rows
-        self._memory = mmap.mmap(-1, _HEADER.size + rows * _ROW.size)
+        self._memory = mmap.mmap(-1, _HEAD + rows * _ROW.size)
 
     @property
     def stopping(self) -> bool:
@@ -64,6 +66,11 @@ class Board:
     def replaced(self) -> int:
         """The age of the last worker that a reload replaces."""
         return self._header()[1]
+
+    @property
+    def last_age(self) -> int:
+        """The age of the last worker that was started: how many there have been."""
+        return int(_AGE.unpack_from(self._memory, _HEADER.size)[0])
 
     def stop(self) -> None:
         """Say that the server stops."""
@@ -93,6 +100,7 @@ class Board:
             if not self._read(row)[0][0]:
                 stopping, replaced, used = self._header()
                 self._clear(row, _TAKEN, age, gpu)
+                _AGE.pack_into(self._memory, _HEADER.size, age)
                 _HEADER.pack_into(self._memory, 0, stopping, replaced, max(used, row + 1))
                 return row
         raise StartError(f"there are more than {self._rows} workers.")
@@ -130,7 +138,7 @@ class Board:
         return stopping, replaced, used
 
     def _place(self, row: int) -> int:
-        return _HEADER.size + row * _ROW.size
+        return _HEAD + row * _ROW.size
 
 
 def _text(gpu: bytes) -> str | None:

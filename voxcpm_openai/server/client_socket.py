@@ -39,6 +39,8 @@ class ClientSocket:
         self.raw = raw
         self.begun = False
         """Whether a byte of the response was sent."""
+        self.admin = False
+        """Whether it came by the operator's port; see ``web.metrics``."""
         self.broken = False
         """Whether the client has left, or was dropped."""
         self.handler: Callable[[ByteStream], None] | None = None

@@ -48,6 +48,8 @@ class ConnectionLoop:
         """Those that have, or may soon have, a running request."""
         self.waiting: set[Connection] = set()
         """Those that may bring another one: kept alive, or WebSockets."""
+        self.on_refusal: Callable[[str], None] = lambda _code: None
+        """Gets the code of each answer that is given in the place of the app."""
         self.space = SpoolSpace()
         self._poller = poller
         self._settings = settings
@@ -101,6 +103,7 @@ class ConnectionLoop:
         """Answer in the place of the app, and close when that is sent."""
         conn.keep, conn.deadline = False, None
         conn.state = State.FLUSHING
+        self.on_refusal(code or f"http_{status}")
         self._send(conn, answers.refusal(status, message, code))
         self.on_event(conn)
 

@@ -31,7 +31,7 @@ from voxcpm_openai.server.connection_loop import ConnectionLoop
 from voxcpm_openai.server.crowd import Crowd
 from voxcpm_openai.server.duty import Duty
 from voxcpm_openai.server.upgraded import Upgraded
-from voxcpm_openai.web.app_context import BODY_LIMIT, WORKERS, context_of
+from voxcpm_openai.web.app_context import BODY_LIMIT, STARTED, WORKERS, context_of
 from voxcpm_openai.web.sockets.channel import ByteStream
 
 logger = logging.getLogger(__name__)
@@ -44,7 +44,11 @@ RESERVE = 16
 """File handles that stay free for requests when the process has run out of them."""
 EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 """What ``accept`` fails with when the process or the system has no more handles or memory."""
-PROBES = (b"GET /health", b"GET /ready", b"HEAD /health", b"HEAD /ready")
+PROBES = tuple(
+    f"{method} /{path}".encode()
+    for method in ("GET", "HEAD")
+    for path in ("health", "ready", "metrics")
+)
 """The starts of requests that have a thread of their own."""
 
 
@@ -69,6 +73,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         assert isinstance(self.wsgi, Flask)
         context, row = context_of(self.wsgi), BoardRow(self._board, self.row, self.age)
         self.wsgi.extensions[WORKERS] = lambda: list(map(asdict, row.board.workers()))
+        self.wsgi.extensions[STARTED] = lambda: row.board.last_age
         self._probes = ThreadPoolExecutor(1, thread_name_prefix="probe")
         self._duty = Duty(self, row, context)
         self._crowd = Crowd(self.cfg, context.settings)
@@ -78,6 +83,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         )
         # The others must know at once: the audio of sockets passes this loop by.
         context.limits.on_enter = partial(self.method_queue.defer, lambda: None)
+        self._loop.on_refusal = context.metrics.refused
+        self._state, self._admin = context.state, context.settings.admin_address
+        self._state.start()
         self._no_accept_until = 0.0
         self._handled = local()
         context.limits.on_leave = self._release
@@ -121,6 +129,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             return
         try:
             conn = self._connection(prepared(self.cfg, raw), address)
+            conn.sock.admin = listener.cfg_addr == self._admin
         except OSError as error:  # the client has left
             logger.debug("connection broken: %s", error)
             raw.close()
@@ -258,6 +267,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
 
     def _close(self) -> None:
         """Close everything."""
+        self._state.stop()
         self.set_accept_enabled(False)
         self._loop.drop_all()
         self.tpool.shutdown(wait=False)

@@ -62,8 +62,9 @@ class SpeechSession(Iterator[SessionEvent]):
         ``payer``: is charged for each passage before it is said.
         """
         can = engine.capabilities
-        self._engine = engine
+        self.request, self._engine = request, engine
         self._utterance, self.output = resolver.resolve_session(request, engine, principal)
+        self.voice = self._utterance.voice
         if self._utterance.seed is None and "seed" in can.params:
             # A voice without a clip is drawn from the seed: all passages must have the same.
             self._utterance = replace(self._utterance, seed=secrets.randbits(31))

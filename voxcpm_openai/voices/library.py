@@ -13,6 +13,7 @@ from voxcpm_openai import names
 from voxcpm_openai.contracts import Capabilities, Voice
 from voxcpm_openai.errors import CannotClone, InvalidRequest, Unauthorized, UnknownVoice
 from voxcpm_openai.principal import ANONYMOUS, Principal, Role
+from voxcpm_openai.voices.store.candidates import DESIGNED
 from voxcpm_openai.voices.store.voices import VoiceStore
 
 
@@ -91,6 +92,16 @@ class VoiceLibrary:
                 param="voice",
             )
         return voice
+
+
+def kind(voice: Voice) -> str:
+    """Return where a voice comes from: ``stock``, ``plugin``, ``cloned`` or ``designed``.
+
+    ``plugin``: also a voice of the operator's folder.
+    """
+    if voice.created_at is None:
+        return "stock" if voice.public else "plugin"
+    return "designed" if voice.provenance.startswith(DESIGNED) else "cloned"
 
 
 class SpeakerSource(enum.Enum):

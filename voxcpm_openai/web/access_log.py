@@ -8,7 +8,12 @@ import re
 import time
 import uuid
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
+
+from voxcpm_openai.logs import FACTS
+from voxcpm_openai.metrics.speech_meter import CANCELLED, DONE, FAILED, REFUSED
+from voxcpm_openai.principal import ANONYMOUS, Principal
+from voxcpm_openai.web.app_context import context_of
 
 logger = logging.getLogger("voxcpm_openai.requests")
 
@@ -20,6 +25,20 @@ PLAIN = re.compile(r"[\w.:/+-]{1,200}", re.ASCII)
 
 SANE_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 """Request ids that are accepted from a proxy; any other is replaced."""
+
+TRACE = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
+"""The header ``traceparent`` (W3C Trace Context): its second field is the id of the trace."""
+
+SECURITY = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+"""Headers of every response: a browser takes it for nothing but what it says it is."""
+NO_PAGE = {"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'"}
+"""Headers of all responses but audio, which a browser may play."""
+
+MOST_TEXT = 4096
+"""Characters of a value in a log line."""
+
+KEY_ID_SHOWN = 8
+"""Digits of a key's id that stand for a key without a name: a hash, not the key."""
 
 
 def init_app(app: Flask) -> None:
@@ -47,20 +66,37 @@ def elapsed_ms() -> int:
     return round((time.monotonic() - begun) * 1000)
 
 
+def caller_facts() -> dict[str, object]:
+    """Return the id of the current request, that of its trace, and the name of its key."""
+    facts = {"id": g.request_id}
+    if traced := TRACE.fullmatch(request.headers.get("traceparent", "")):
+        facts["trace_id"] = traced[1]
+    if key := _key(g.get("principal", ANONYMOUS)):
+        facts["key"] = key
+    return facts
+
+
 def finish(response: Response) -> Response:
     """Set the headers of every response, and log it when it is closed."""
     response.headers["x-request-id"] = g.request_id
     response.headers["openai-processing-ms"] = str(elapsed_ms())
     response.headers["openai-version"] = API_VERSION
     response.headers.setdefault("Access-Control-Expose-Headers", "x-request-id")
-    probe = request.blueprint == "health" and response.status_code == 200
+    response.headers.extend(SECURITY)
+    if response.mimetype and not response.mimetype.startswith("audio/"):
+        response.headers.extend(NO_PAGE)
+    status, route = response.status_code, request.url_rule.rule if request.url_rule else ""
+    probe = request.blueprint in {"health", "metrics"} and status == 200
     level = logging.DEBUG if probe else logging.INFO
-    line = {"id": g.request_id, "method": request.method, "path": request.path}
-    context, begun = g.log_context, g.begun
+    method = request.method
+    line = {**caller_facts(), "method": method, "path": request.path, "route": route or "-"}
+    context, begun, metrics = g.log_context, g.begun, context_of(current_app).metrics
 
     def write() -> None:
         total = round((time.monotonic() - begun) * 1000)
-        log_line(level, **line, status=response.status_code, ms=total, **context)
+        metrics.answered(route, method, status)
+        context.setdefault("outcome", _outcome(status))
+        log_line(level, **line, status=status, ms=total, **context)
 
     response.call_on_close(write)
     return response
@@ -68,10 +104,31 @@ def finish(response: Response) -> Response:
 
 def log_line(level: int, **facts: object) -> None:
     """Write a line of the access log."""
-    logger.log(level, " ".join(f"{name}={shown(value)}" for name, value in facts.items()))
+    if logger.isEnabledFor(level):
+        text = " ".join(f"{name}={shown(value)}" for name, value in facts.items())
+        values = {name: _bounded(value) for name, value in facts.items()}
+        logger.log(level, "%s", text, extra={FACTS: values})
 
 
 def shown(value: object) -> str:
     """Return a value as it is logged: in one line, and quoted unless it is plain."""
     text = str(value)
-    return text if PLAIN.fullmatch(text) else json.dumps(text[:200])
+    return text if PLAIN.fullmatch(text) else json.dumps(text[:MOST_TEXT])
+
+
+def _bounded(value: object) -> object:
+    return value if isinstance(value, int | float) else str(value)[:MOST_TEXT]
+
+
+def _outcome(status: int) -> str:
+    """Return how a request has ended that is no speech."""
+    if status < 400:
+        return DONE
+    if status == 499:
+        return CANCELLED
+    return FAILED if status >= 500 and status != 503 else REFUSED
+
+
+def _key(principal: Principal) -> str:
+    """Return the name of a key; of one without, the begin of its id."""
+    return str(getattr(principal, "name", None) or (principal.key_id or "")[:KEY_ID_SHOWN])

@@ -15,6 +15,8 @@ BODY_LIMIT = "VOXCPM_BODY_LIMIT"
 """The key of the app's configuration for the largest body that any route takes, in bytes."""
 WORKERS = "voxcpm_openai.workers"
 """The key of a function that returns the states of all workers, where there is a server."""
+STARTED = "voxcpm_openai.workers_started"
+"""The key of a function that returns how many workers were started, where there is a server."""
 WATCH = "voxcpm_openai.disconnect_watch"
 
 
@@ -43,3 +45,8 @@ def current_workers() -> list[dict[str, object]]:
     """Return the ``WorkerState`` of each worker of the server, if any."""
     states = cast(Callable[[], list[dict[str, object]]], current_app.extensions.get(WORKERS, list))
     return states()
+
+
+def workers_started() -> int:
+    """Return how many workers the server has started; 0 if there is none."""
+    return cast(Callable[[], int], current_app.extensions.get(STARTED, int))()

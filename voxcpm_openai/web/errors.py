@@ -13,8 +13,10 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing.exceptions import WebsocketMismatch
 
 from voxcpm_openai.errors import RequestError
+from voxcpm_openai.metrics.speech_meter import code_of, outcome_of
 from voxcpm_openai.web import elevenlabs_shapes
 from voxcpm_openai.web.access_log import log_context, shown
+from voxcpm_openai.web.app_context import current_context
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +43,9 @@ def init_app(app: Flask) -> None:
 
 
 def _requested(error: RequestError) -> Response:
-    log_context(param=error.param or "-", code=error.code or "-")
+    current_context().metrics.refused(code_of(error))
+    outcome, _ = outcome_of(error)
+    log_context(param=error.param or "-", outcome=outcome, code=error.code or "-")
     body = envelope(error.message, error.type, error.param, error.code)
     return _response(body, error.status, error.headers)
 
@@ -52,6 +56,7 @@ def _framework(error: HTTPException) -> Response:
     code = "unknown_url" if status == 404 else None
     headers = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
     type_ = "invalid_request_error" if status < 500 else "server_error"
+    _count(status)
     return _response(envelope(_words(error, status), type_, code=code), status, headers)
 
 
@@ -64,6 +69,7 @@ def _malformed(error: ParseException) -> Response:
     logger.info("the body of %s is malformed: %s", shown(request.path), error)
     message = "The body is not valid HTTP: its chunks or its trailers are malformed or too long."
     body = envelope(message, "invalid_request_error")
+    _count(status)
     return _response(body, status, {})
 
 
@@ -87,8 +93,14 @@ def _words(error: HTTPException, status: int) -> str:
 def _unexpected(error: Exception) -> Response:
     place = f"{shown(request.method)} {shown(request.path)}"
     logger.exception("unexpected error in %s", place, exc_info=error)
+    _count(500)
     message = "The server failed to process the request. Its log has the trace by request id."
     return _response(envelope(message, "server_error"), 500, {})
+
+
+def _count(status: int) -> None:
+    """Count an error without a code."""
+    current_context().metrics.refused(f"http_{status}")
 
 
 def _response(

@@ -8,16 +8,18 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
-from flask import Blueprint, Response, g, request
+from flask import Blueprint, Response, request
 
 from voxcpm_openai.accounts.account import Account
 from voxcpm_openai.errors import ClientLeft
+from voxcpm_openai.metrics.speech_meter import SpeechMeter
 from voxcpm_openai.speech import Speech
 from voxcpm_openai.speech_request import OutputSpec, SpeechRequest
 from voxcpm_openai.web import sse
-from voxcpm_openai.web.access_log import elapsed_ms, log_context
+from voxcpm_openai.web.access_log import log_context
 from voxcpm_openai.web.app_context import current_context, disconnect_watch
 from voxcpm_openai.web.auth import current_account, current_principal
+from voxcpm_openai.web.metering import open_meter, resolved
 from voxcpm_openai.web.schemas import load_speech
 
 blueprint = Blueprint("speech", __name__)
@@ -50,13 +52,14 @@ def respond(
     ``content_type``: of the body, if it is neither audio nor events; ``ignored``: fields without
     effect, besides those that ``resolve`` finds.  Raises RequestError.
     """
-    log_context(model=asked.model, format=asked.response_format, characters=len(asked.input))
     ctx = current_context()
-    engine = ctx.engine.get()
-    utterance, output = ctx.resolver.resolve(asked, engine, current_principal())
-    log_context(voice=utterance.voice.id)
-    account, model = current_account(), ctx.resolver.preset(asked.model).id
     with ExitStack() as cleanup:
+        meter = cleanup.enter_context(open_meter(asked))
+        engine = ctx.engine.get()
+        utterance, output = ctx.resolver.resolve(asked, engine, current_principal())
+        resolved(meter, asked, utterance.voice)
+        log_context(voice=utterance.voice.id)
+        account, model = current_account(), ctx.resolver.preset(asked.model).id
         cleanup.enter_context(ctx.limits.enter(account.holder))
         account.charge(1, len(asked.input))
         speech = Speech(engine, utterance, output, ctx.limits.gate)
@@ -67,8 +70,8 @@ def respond(
         cleanup.enter_context(disconnect_watch().watch(socket, speech.cancel))
         chunks = frames(speech)
         first = next(chunks)  # before the Response exists, so that an error keeps its status
-        log_context(first_byte_ms=elapsed_ms())
-        body = SpeechBody(first, chunks, speech, cleanup.pop_all())
+        meter.audio(speech.seconds)
+        body = SpeechBody(first, chunks, speech, meter, cleanup.pop_all())
         return _response(body, output, content_type, (*output.ignored, *ignored))
 
 
@@ -86,23 +89,30 @@ class SpeechBody(Iterator[bytes]):
     """
 
     def __init__(
-        self, first: bytes, rest: Iterator[bytes], speech: Speech, cleanup: ExitStack
+        self,
+        first: bytes,
+        rest: Iterator[bytes],
+        speech: Speech,
+        meter: SpeechMeter,
+        cleanup: ExitStack,
     ) -> None:
         self._first: bytes | None = first
         self._rest = rest
         self._speech = speech
+        self._meter = meter
         self._cleanup = cleanup
-        self._log_context = g.log_context
-        self._log_context["broken"] = "client_left"  # unless it ends or fails
 
     def __next__(self) -> bytes:
         if self._first is not None:
             first, self._first = self._first, None
             return first
         try:
-            return next(self._rest)
+            chunk = next(self._rest)
         except StopIteration:
-            del self._log_context["broken"]
+            if self._speech.error is None:
+                self._meter.done()
+            else:  # the client was told in an event
+                self._meter.fail(self._speech.error)
             # Before the last byte is sent: a client that has the whole body may send the next
             # request at once, and must find its permit free.
             self.close()
@@ -111,12 +121,13 @@ class SpeechBody(Iterator[bytes]):
             # What the WSGI server expects of a disconnect: no traceback, no further write.
             raise BrokenPipeError(errno.EPIPE, error.message) from error
         except Exception as error:
-            self._log_context["broken"] = type(error).__name__
+            self._meter.fail(error)
             raise
+        self._meter.audio(self._speech.seconds)
+        return chunk
 
     def close(self) -> None:
         """Stop the work and give the permit back; the WSGI server calls this in any case."""
-        self._log_context["audio_s"] = round(self._speech.seconds, 2)
         self._cleanup.close()
 
 

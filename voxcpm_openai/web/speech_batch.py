@@ -24,12 +24,14 @@ from voxcpm_openai.errors import (
     RequestError,
 )
 from voxcpm_openai.limits import StreamLimiter
+from voxcpm_openai.metrics.speech_meter import SpeechMeter, code_of
 from voxcpm_openai.speech import Speech
 from voxcpm_openai.speech_request import OutputSpec, SpeechRequest
 from voxcpm_openai.web.access_log import log_context
 from voxcpm_openai.web.app_context import current_context, disconnect_watch
 from voxcpm_openai.web.auth import current_account, current_principal
 from voxcpm_openai.web.body import check_values, json_object
+from voxcpm_openai.web.metering import open_item_meter, resolved
 from voxcpm_openai.web.schemas import speech_request
 from voxcpm_openai.web.speech import IGNORED, header, record
 from voxcpm_openai.web.sse import usage_json
@@ -54,6 +56,7 @@ class Planned:
     model: str
     utterance: Utterance
     output: OutputSpec
+    meter: SpeechMeter
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +136,15 @@ def _plan(fields: dict[str, object], engine: Engine) -> Planned | RequestError:
         fields["model"] = resolver.default_model
     try:
         asked = speech_request(fields)
-        utterance, output = resolver.resolve(asked, engine, current_principal())
-        return Planned(asked, resolver.preset(asked.model).id, utterance, output)
+        with ExitStack() as recorded:
+            meter = recorded.enter_context(open_item_meter(asked))
+            utterance, output = resolver.resolve(asked, engine, current_principal())
+            resolved(meter, asked, utterance.voice)
+            recorded.pop_all()  # its thread will
     except RequestError as error:
+        current_context().metrics.refused(code_of(error))
         return error
+    return Planned(asked, resolver.preset(asked.model).id, utterance, output, meter)
 
 
 class _Batch:
@@ -197,7 +205,8 @@ class _Batch:
         if isinstance(planned, RequestError):
             return Result(error=planned)
         try:
-            return self._synthesize(planned)
+            with planned.meter:
+                return self._synthesize(planned)
         except RequestError as error:
             return Result(error=error)
         except Exception:
@@ -214,7 +223,11 @@ class _Batch:
                 if self._cancelled:
                     speech.cancel()
             try:
-                parts = list(self._counted(speech))
+                parts = []
+                for part in self._counted(speech):
+                    planned.meter.audio(speech.seconds, live=False)
+                    parts.append(part)
+                planned.meter.done()
             finally:
                 with self._lock:
                     self._open.discard(speech)

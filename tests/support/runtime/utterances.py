@@ -9,7 +9,7 @@ import numpy as np
 
 from tests.support import ROOT
 from voxcpm_openai import AudioStream, Samples, Segment, Settings, Voice
-from voxcpm_openai.settings import RawSettings
+from voxcpm_openai.setting_sources import RawSettings
 
 CLONED = Voice(
     "alloy",

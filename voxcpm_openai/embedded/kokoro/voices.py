@@ -110,7 +110,10 @@ def style(name: str, phonemes: int) -> Samples:
 @cache
 def _table(id_: str) -> npt.NDArray[np.float16]:
     """Return the styles of a voice, shape (128, 256)."""
-    with (resources.files(__package__) / "voices.npz").open("rb") as file, np.load(file) as tables:
+    with (
+        (resources.files(__package__) / "voices.npz").open("rb") as file,
+        np.load(file, allow_pickle=False) as tables,
+    ):
         table: npt.NDArray[np.float16] = tables[id_]
     return table
 

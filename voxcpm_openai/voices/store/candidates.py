@@ -15,6 +15,8 @@ from voxcpm_openai.voices.store.data_folder import Candidate, DataFolder
 
 logger = logging.getLogger(__name__)
 
+DESIGNED = "designed from its description"
+"""The begin of the provenance of a designed voice."""
 MAX_CANDIDATES = 60
 """The most candidates of one owner; further ones replace the oldest."""
 
@@ -61,7 +63,7 @@ class CandidateStore:
                     description=design.description,
                     language=design.language,
                     transcript=" ".join(segment.text for segment in utterance.segments),
-                    provenance=f"designed from its description, seed {utterance.seed}",
+                    provenance=f"{DESIGNED}, seed {utterance.seed}",
                 )
                 self._data.candidates.put(candidate, clip.flac())
                 candidates.append(candidate)

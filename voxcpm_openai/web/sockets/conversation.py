@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from voxcpm_openai.accounts.account import Account
@@ -18,9 +19,12 @@ from voxcpm_openai.errors import (
     RequestError,
     Unavailable,
 )
+from voxcpm_openai.metrics.speech_meter import SpeechMeter, code_of
 from voxcpm_openai.principal import Principal
 from voxcpm_openai.session import SpeechSession
 from voxcpm_openai.speech_request import SpeechRequest
+from voxcpm_openai.voices.library import kind
+from voxcpm_openai.web.access_log import log_line
 from voxcpm_openai.web.body import parse_object
 from voxcpm_openai.web.sockets.channel import BUSY, REFUSED, Channel
 from voxcpm_openai.web.sockets.speaker import EventHandler, Speaker
@@ -45,6 +49,8 @@ class Opening:
     path: Mapping[str, str]
     query: Mapping[str, str]
     account: Account | None = None
+    facts: Mapping[str, object] = field(default_factory=dict)
+    """What the log says of it in every line."""
 
 
 class Conversation(ABC):
@@ -93,6 +99,7 @@ class Conversation(ABC):
 
     def refuse(self, error: RequestError) -> None:
         """Tell the client what ends the conversation, and close."""
+        self.opening.context.metrics.refused(code_of(error))
         try:
             self.channel.send_json(self.error_message(error))
         except ClientLeft:
@@ -121,7 +128,8 @@ class Conversation(ABC):
 
         Raises Overloaded if the system has no more threads.
         """
-        speaker = Speaker(session, handle, self.channel, self.speakers.discard)
+        meter = self._meter(session)
+        speaker = Speaker(session, meter, handle, self.channel, self.speakers.discard)
         self.speakers.add(speaker)
         try:
             speaker.start()
@@ -129,6 +137,21 @@ class Conversation(ABC):
             self.speakers.discard(speaker)
             session.close()
             raise Overloaded("The server has no thread for this text at present.") from error
+
+    def _meter(self, session: SpeechSession) -> SpeechMeter:
+        """Return the meter of a session, which writes a line of the log when it ends."""
+        context, asked = self.opening.context, session.request
+        model = context.resolver.preset(asked.model).id
+        facts = {**self.opening.facts, "model": model, "format": asked.response_format}
+        begun = time.monotonic()
+
+        def write(measured: dict[str, object]) -> None:
+            total = round((time.monotonic() - begun) * 1000)
+            log_line(logging.INFO, **facts, voice=session.voice.id, **measured, ms=total)
+
+        meter = SpeechMeter(context.metrics, model, asked.response_format, on_end=write)
+        meter.resolved(model, kind(session.voice))
+        return meter
 
     def _admit(self, refusal: RequestError | None) -> None:
         if refusal is not None:
@@ -144,6 +167,7 @@ class Conversation(ABC):
         except ClientLeft:
             pass  # the session was cancelled, or the channel will say so
         except RequestError as error:
+            self.opening.context.metrics.refused(code_of(error))
             self.fail(error)
 
     def _is_busy(self) -> bool:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
-from flask import Response, g, request
+from flask import Response, request
 from websockets.datastructures import Headers
 from websockets.http11 import Request
 from websockets.protocol import Protocol, Side, State
@@ -22,7 +22,7 @@ from voxcpm_openai.errors import (
     RequestError,
     UpgradeRequired,
 )
-from voxcpm_openai.web.access_log import log_line
+from voxcpm_openai.web.access_log import caller_facts, log_line
 from voxcpm_openai.web.app_context import current_context
 from voxcpm_openai.web.auth import current_account, current_principal, current_refusal
 from voxcpm_openai.web.sockets.channel import ByteStream, Channel
@@ -49,15 +49,16 @@ def upgrade(
     client = request.environ.get("gunicorn.socket")
     if client is None or not hasattr(client, "upgrade"):
         raise NotImplementedHere("WebSockets need gunicorn with the server's own configuration.")
+    facts = {**caller_facts(), "socket": request.path}
     opening = Opening(
         ctx,
         current_principal(),
         request.view_args or {},
         request.args.to_dict(),
         current_account(),
+        facts,
     )
     limit, refusal = request.max_content_length, current_refusal()
-    facts = {"id": g.request_id, "socket": request.path}
 
     def run(stream: ByteStream) -> None:
         begun = time.monotonic()

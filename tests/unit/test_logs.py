@@ -1,0 +1,50 @@
+"""Lines of the log as JSON: one object a line, whatever is logged."""
+
+from __future__ import annotations
+
+import json
+import logging
+import logging.config
+import sys
+
+import pytest
+
+from voxcpm_openai.logs import FACTS, JsonFormatter, logging_config
+
+
+def line(message: str, *args: object, **more: object) -> dict[str, object]:
+    record = logging.LogRecord("a.b", logging.WARNING, "file.py", 1, message, args, None)
+    vars(record).update(more)
+    text = JsonFormatter().format(record)
+    assert text.isascii()
+    assert "\n" not in text
+    found: dict[str, object] = json.loads(text)
+    return found
+
+
+@pytest.mark.parametrize("message", ["plain", 'a "quote"\nand a line', "\ud800 \x00 日本"])
+def test_any_message_is_one_line(message: str) -> None:
+    found = line("%s", message)
+    assert (found["message"], found["level"], found["logger"]) == (message, "warning", "a.b")
+    assert str(found["time"]).endswith("Z")
+
+
+def test_facts_keep_their_types() -> None:
+    found = line("id=x status=200", **{FACTS: {"id": "x", "status": 200, "audio_s": 0.5}})
+    assert "message" not in found
+    assert (found["id"], found["status"], found["audio_s"]) == ("x", 200, 0.5)
+
+
+def test_a_trace_is_in_the_line_of_its_error() -> None:
+    try:
+        int("no number")
+    except ValueError:
+        found = line("failed", exc_info=sys.exc_info())
+    assert "ValueError: invalid literal" in str(found["trace"])
+
+
+@pytest.mark.parametrize("format_", ["text", "json"])
+def test_the_configuration_is_one_that_logging_takes(format_: str) -> None:
+    logging.config.DictConfigurator(logging_config("info", format_)).configure_formatter(
+        logging_config("info", format_)["formatters"][format_]  # type: ignore[index]
+    )

@@ -1,0 +1,1 @@
+"""What the server measures: metrics for Prometheus, of all workers together."""

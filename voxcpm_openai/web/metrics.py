@@ -1,0 +1,59 @@
+"""``/metrics``, for Prometheus, and the port of the operator, which serves it without a key.
+
+``VOXCPM_ADMIN_BIND`` is one more address on which all workers listen: any of them can answer, also
+when another has been killed.  There are the probes and the metrics only.
+"""
+
+from __future__ import annotations
+
+from flask import Blueprint, Flask, Response, request
+from werkzeug.exceptions import NotFound
+
+from voxcpm_openai.errors import OperatorOnly
+from voxcpm_openai.principal import Role
+from voxcpm_openai.web.app_context import current_context, current_workers, workers_started
+from voxcpm_openai.web.auth import current_principal
+
+blueprint = Blueprint("metrics", __name__)
+
+ADMIN = "admin"
+"""The attribute of a connection's socket that says that it came by the operator's port."""
+
+
+def init_app(app: Flask) -> None:
+    """Serve the operator's port.  Before keys are checked: it needs none."""
+    app.before_request(_on_admin_port)
+
+
+@blueprint.get("/metrics")
+def get_metrics() -> Response:
+    """Return the metrics of all workers, for Prometheus; with keys, to the operator only.
+
+    Raises OperatorOnly.
+    """
+    if current_principal().role is not Role.OPERATOR:
+        raise OperatorOnly(
+            "The metrics are for the operator's key. Without one, they are at VOXCPM_ADMIN_BIND."
+        )
+    return _metrics()
+
+
+def _metrics() -> Response:
+    ctx = current_context()
+    ctx.state.publish()  # this worker's, as it is now
+    pids = [int(str(worker["pid"])) for worker in current_workers()]
+    accept = request.headers.get("Accept", "")
+    text, content_type = ctx.metrics.render(accept, pids, workers_started())
+    return Response(text, content_type=content_type, headers={"Cache-Control": "no-store"})
+
+
+def _on_admin_port() -> Response | None:
+    """Answer a request that came by the operator's port, unless it is a probe."""
+    if not getattr(request.environ.get("gunicorn.socket"), ADMIN, False):
+        return None
+    match request.blueprint:
+        case "metrics" if request.method in ("GET", "HEAD"):
+            return _metrics()
+        case "metrics" | "health":
+            return None
+    raise NotFound
