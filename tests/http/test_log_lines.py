@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +11,8 @@ from flask.testing import FlaskClient
 
 from tests.conftest import running
 from tests.support.uploads import JANE, KEYS
+from voxcpm_openai.accounts.keys import unnamed
 from voxcpm_openai.logs import FACTS
-from voxcpm_openai.principal import Principal
 from voxcpm_openai.settings import Settings
 
 SPEECH = "/v1/audio/speech"
@@ -77,11 +78,14 @@ def test_the_text_is_logged_if_the_operator_says_so(
 
 
 def test_a_key_is_named_and_never_shown(
-    tone_settings: Settings, caplog: pytest.LogCaptureFixture
+    tone_settings: Settings, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     with running(replace(tone_settings, api_keys=KEYS)) as client:
         found = facts(client, caplog, **JANE)
-    key_id = Principal.for_key(KEYS[0]).key_id
-    assert key_id is not None
-    assert found["key"] == key_id[:8]
+    assert found["key"] == unnamed(KEYS[0]).name
+    (file := tmp_path / "keys.toml").write_text(f'[keys.jane]\nkey = "{KEYS[0]}"\n')
+    file.chmod(0o600)
+    caplog.clear()
+    with running(replace(tone_settings, api_keys_file=file)) as client:
+        assert facts(client, caplog, **JANE)["key"] == "jane"
     assert KEYS[0] not in caplog.text

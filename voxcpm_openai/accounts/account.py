@@ -59,6 +59,11 @@ class Account:
         return self._id or None
 
     @property
+    def key_name(self) -> str:
+        """The name of the key, or "" without one."""
+        return self._key.name if self._key else ""
+
+    @property
     def holder(self) -> Holder:
         """By whom running streams are counted.  Each worker counts its own."""
         return Holder(self._id, share(self._limit("streams"), self._accounts.workers))

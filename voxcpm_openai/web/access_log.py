@@ -10,9 +10,9 @@ import uuid
 
 from flask import Flask, Response, current_app, g, request
 
+from voxcpm_openai.accounts.account import Account
 from voxcpm_openai.logs import FACTS
 from voxcpm_openai.metrics.speech_meter import CANCELLED, DONE, FAILED, REFUSED
-from voxcpm_openai.principal import ANONYMOUS, Principal
 from voxcpm_openai.web.app_context import context_of
 
 logger = logging.getLogger("voxcpm_openai.requests")
@@ -36,9 +36,6 @@ NO_PAGE = {"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none
 
 MOST_TEXT = 4096
 """Characters of a value in a log line."""
-
-KEY_ID_SHOWN = 8
-"""Digits of a key's id that stand for a key without a name: a hash, not the key."""
 
 
 def init_app(app: Flask) -> None:
@@ -71,8 +68,9 @@ def caller_facts() -> dict[str, object]:
     facts = {"id": g.request_id}
     if traced := TRACE.fullmatch(request.headers.get("traceparent", "")):
         facts["trace_id"] = traced[1]
-    if key := _key(g.get("principal", ANONYMOUS)):
-        facts["key"] = key
+    account: Account | None = g.get("account")
+    if account and account.key_name:
+        facts["key"] = account.key_name
     return facts
 
 
@@ -127,8 +125,3 @@ def _outcome(status: int) -> str:
     if status == 499:
         return CANCELLED
     return FAILED if status >= 500 and status != 503 else REFUSED
-
-
-def _key(principal: Principal) -> str:
-    """Return the name of a key; of one without, the begin of its id."""
-    return str(getattr(principal, "name", None) or (principal.key_id or "")[:KEY_ID_SHOWN])
