@@ -82,6 +82,7 @@ def unavailable_reason(settings: Settings) -> str | None:
 
 def notes(settings: Settings) -> Iterator[str]:
     """Yield how the steps run on this machine's GPUs, as earlier starts found it out."""
+    from voxcpm_openai.runtime import gpu
     from voxcpm_openai.runtime.errors import HubError
     from voxcpm_openai.runtime.loading import hub
     from voxcpm_openai.runtime.settings import VoxcpmSettings
@@ -93,10 +94,10 @@ def notes(settings: Settings) -> Iterator[str]:
     except (HubError, OSError, ValueError):  # the start says what is missing
         return
     known = list(described(settings.cache_folder / TRIALS, config))
-    if known or own.device == "cpu" or "auto" not in (own.kernels, own.cuda_graphs):
-        yield from known
-    else:
-        yield "on NVIDIA's GPUs the first start tries how the steps run best"
+    yield from known
+    tries = own.device != "cpu" and "auto" in (own.kernels, own.cuda_graphs) and gpu.present()
+    if tries and not known:
+        yield "the first start on this GPU tries how the steps run best"
 
 
 def start(settings: Settings) -> Engine:
