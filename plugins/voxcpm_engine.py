@@ -82,7 +82,7 @@ def unavailable_reason(settings: Settings) -> str | None:
 
 def notes(settings: Settings) -> Iterator[str]:
     """Yield how the steps run on this machine's GPUs, as earlier starts found it out."""
-    from voxcpm_openai.runtime import gpu
+    from voxcpm_openai import gpus
     from voxcpm_openai.runtime.errors import HubError
     from voxcpm_openai.runtime.loading import hub
     from voxcpm_openai.runtime.settings import VoxcpmSettings
@@ -95,7 +95,7 @@ def notes(settings: Settings) -> Iterator[str]:
         return
     known = list(described(settings.cache_folder / TRIALS, config))
     yield from known
-    tries = own.device != "cpu" and "auto" in (own.kernels, own.cuda_graphs) and gpu.present()
+    tries = own.device != "cpu" and "auto" in (own.kernels, own.cuda_graphs) and gpus.present()
     if tries and not known:
         yield "the first start on this GPU tries how the steps run best"
 
