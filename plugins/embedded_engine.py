@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from voxcpm_openai.embedded.phonemes import Phonemizer
 
 EMBEDDED, HIBARI, KOKORO = "embedded", "hibari", "kokoro"
+PACKAGES = ("hibari-tts", "kokorog2p", "misaki", "pypinyin", "piper-plus-g2p")
+"""Those that the sound depends on."""
 
 
 @plugin_settings("kokoro")
@@ -83,10 +87,10 @@ def start(settings: Settings) -> Engine:
 
     english = HibariSynthesizer(load(), settings.threads or os.cpu_count() or 1)
     if network_missing(settings):
-        return EmbeddedEngine({"en": [english]}, EMBEDDED)
+        return _versioned(EmbeddedEngine({"en": [english]}, EMBEDDED))
     kokoro = _kokoro(settings, english.phonemize)
     others = {language: [kokoro] for language in languages(settings) if language != "en"}
-    return EmbeddedEngine({"en": [english, kokoro], **others}, EMBEDDED)
+    return _versioned(EmbeddedEngine({"en": [english, kokoro], **others}, EMBEDDED))
 
 
 def start_kokoro(settings: Settings) -> Engine:
@@ -95,7 +99,18 @@ def start_kokoro(settings: Settings) -> Engine:
 
     kokoro = _kokoro(settings, HibariSynthesizer(load(), 1).phonemize)
     kokoro.warm()
-    return EmbeddedEngine({language: [kokoro] for language in languages(settings)}, KOKORO)
+    engine = EmbeddedEngine({language: [kokoro] for language in languages(settings)}, KOKORO)
+    return _versioned(engine)
+
+
+def _versioned(engine: Engine) -> Engine:
+    """Tell the versions of the packages that make the sound."""
+    found = []
+    for package in PACKAGES:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found.append(f"{package} {importlib.metadata.version(package)}")
+    engine.version = ", ".join(found)
+    return engine
 
 
 def _kokoro(settings: Settings, english: Phonemizer) -> KokoroSynthesizer:

@@ -39,6 +39,7 @@ def register_engines() -> list[EngineSpec]:
             settings=VoxcpmSettings,
             device=lambda settings: settings.of(VoxcpmSettings).device,
             notes=notes,
+            free=free,
             install_hint=(
                 "clones voices in English and Chinese; VoxCPM2, VOXCPM_MODEL=openbmb/VoxCPM2, in "
                 "many languages, also from a description, with `instructions`, at 48 kHz and from "
@@ -82,7 +83,7 @@ def unavailable_reason(settings: Settings) -> str | None:
 
 def notes(settings: Settings) -> Iterator[str]:
     """Yield how the steps run on this machine's GPUs, as earlier starts found it out."""
-    from voxcpm_openai import gpus
+    from voxcpm_openai.runtime import gpu
     from voxcpm_openai.runtime.errors import HubError
     from voxcpm_openai.runtime.loading import hub
     from voxcpm_openai.runtime.settings import VoxcpmSettings
@@ -95,8 +96,8 @@ def notes(settings: Settings) -> Iterator[str]:
         return
     known = list(described(settings.cache_folder / TRIALS, config))
     yield from known
-    tries = own.device != "cpu" and "auto" in (own.kernels, own.cuda_graphs) and gpus.present()
-    if tries and not known:
+    tries = own.device != "cpu" and "auto" in (own.kernels, own.cuda_graphs)
+    if tries and not known and gpu.accelerator() == "cuda":
         yield "the first start on this GPU tries how the steps run best"
 
 
@@ -105,6 +106,13 @@ def start(settings: Settings) -> Engine:
     from voxcpm_openai.runtime.threads import run_in_fresh_thread
 
     return run_in_fresh_thread(lambda: _started(settings))
+
+
+def free() -> None:
+    """Give back the GPU memory that PyTorch keeps for reuse."""
+    import torch
+
+    torch.cuda.empty_cache()  # nothing if CUDA was not used
 
 
 def _started(settings: Settings) -> Engine:
@@ -159,6 +167,9 @@ def _started(settings: Settings) -> Engine:
         voice_design=second,
         summary=f"{own.model} in {dtype}{f', {path}' if padded else ''}",
     )
+    files = sorted((path.name, path.stat()) for path in folder.iterdir() if path.is_file())
+    sizes = ",".join(f"{name}:{stat.st_size}:{stat.st_mtime_ns}" for name, stat in files)
+    engine.version = f"{folder.resolve()} {dtype} {sizes}"
     with closing(engine.synthesize(Utterance((Segment("Hi."),), Voice("", "")))) as stream:
         next(stream)
     return engine

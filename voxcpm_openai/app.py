@@ -89,6 +89,7 @@ def create_app(settings: Settings, workers: int = 1) -> Flask:
     context.engine  # noqa: B018  (a server without an engine must not start)
     context.accounts  # noqa: B018  (nor one whose keys cannot be read)
     context.state  # noqa: B018  (two threads must not both make it)
+    context.cache  # noqa: B018  (it must be the same for all threads)
     context.sweep()
     app_context.init_app(app, context)
     for extension in (access_log, cors, metrics, auth, rate_headers, errors):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from voxcpm_openai.accounts.account import Accounts
 from voxcpm_openai.accounts.usage import UsageRecorder
 from voxcpm_openai.accounts.usage_store import UsageStore
+from voxcpm_openai.cache.speech_cache import SpeechCache
 from voxcpm_openai.contracts import Engine
 from voxcpm_openai.errors import StorageUnwritable
 from voxcpm_openai.lexicons import LexiconSources
@@ -67,6 +68,15 @@ class AppContext:
     def accounts(self) -> Accounts:
         """What is counted by API key.  Raises SettingsError if the keys cannot be read."""
         return Accounts(self.settings, UsageRecorder(self.usage), self.workers)
+
+    @cached_property
+    def cache(self) -> SpeechCache | None:
+        """The cache of speech, or None if it is off.  Raises SettingsError if no engine can run."""
+        if not self.settings.cache_mb:
+            return None
+        spec = self.registry.engine(self.engine.name)
+        own = self.settings.of(spec.settings) if spec and spec.settings else None
+        return SpeechCache(self.settings, own, self.workers)
 
     @cached_property
     def engine(self) -> EngineLifecycle:

@@ -161,7 +161,8 @@ class ContinuingStream(AudioStream, Protocol):
         """What ``Utterance.continuation`` is to be where the text goes on; None: nothing.
 
         Valid once the stream has ended without an error.  Only the engine knows what it is; it is
-        given to any number of later streams, and must not keep what a closed stream frees.
+        given to any number of later streams, also of an engine that was loaded anew, and must not
+        keep what a closed stream frees.
         """
 
 
@@ -234,11 +235,13 @@ class EngineStatus:
 class Engine(ABC):
     """A speech synthesizer.  Subclasses set ``capabilities`` and implement ``synthesize``.
 
-    ``name`` is the ``EngineSpec``'s; the server sets it once the engine has started.
+    ``name`` is the ``EngineSpec``'s; the server sets it once the engine has started.  ``version``
+    tells what else its sound depends on, such as its weights: speech is cached by it.
     """
 
     capabilities: Capabilities
     name: str = ""
+    version: str = ""
 
     @abstractmethod
     def synthesize(self, utterance: Utterance) -> AudioStream:
@@ -271,6 +274,7 @@ class EngineSpec:
     - ``capabilities``: those before the start, for ``voxcpm-openai text``; else the defaults.
     - ``notes(settings)``: what an operator should know of how it runs here, lines that ``check``
       prints.  It must be quick and import nothing heavy.
+    - ``free()`` gives back memory that the process keeps, when an idle engine has been stopped.
     - ``device(settings)`` names, as torch does, where it runs.  ``cuda``, or ``auto`` for a GPU if
       there is one: the server has one worker for each GPU, which sees no other.  ``cuda:1``: one
       worker, which sees that GPU only.  ``start`` always finds its GPU as ``cuda:0``.
@@ -288,6 +292,7 @@ class EngineSpec:
     capabilities: Capabilities | None = None
     notes: Callable[[Settings], Iterable[str]] = lambda _settings: ()
     device: Callable[[Settings], str] = lambda _settings: "cpu"
+    free: Callable[[], None] = lambda: None
 
 
 class Transcriber(Protocol):

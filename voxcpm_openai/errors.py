@@ -25,6 +25,7 @@
             ├── Overloaded         overloaded
             ├── EngineLoading      engine_loading
             ├── EngineFailed       engine_failed
+            │   └── WakeFailed     engine_failed
             ├── Draining           draining
             └── UsageUnreadable    usage_unreadable
 
@@ -264,6 +265,12 @@ class EngineFailed(Unavailable):
 
     code = "engine_failed"
     hopeless = True
+
+
+class WakeFailed(EngineFailed):
+    """The engine was unloaded and could not be loaded again; it will be tried again."""
+
+    hopeless = False
 
 
 class Draining(Unavailable):

@@ -1,23 +1,31 @@
-"""The lifecycle of the engine: it starts in a thread while the server already answers."""
+"""The lifecycle of the engine: it starts in a thread while the server already answers.
+
+With ``VOXCPM_IDLE_UNLOAD`` it is unloaded when it was not used for a while, and loaded again for
+the next speech.
+"""
 
 from __future__ import annotations
 
+import gc
 import logging
+import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from voxcpm_openai import gpus
-from voxcpm_openai.contract_checks import engine_problems, status_problems
+from voxcpm_openai.contract_checks import status_problems
 from voxcpm_openai.contracts import Engine, EngineStatus
+from voxcpm_openai.engine_handle import EngineHandle
+from voxcpm_openai.engine_start import start_engine, stop_engine
 from voxcpm_openai.errors import (
+    ClientLeft,
     Draining,
     EngineFailed,
     EngineLoading,
-    PluginError,
     StartError,
     Unavailable,
-    VoxcpmError,
+    WakeFailed,
 )
 from voxcpm_openai.registry import EngineChoice
 from voxcpm_openai.settings import Settings
@@ -28,10 +36,18 @@ LOADING_RETRY = 5
 """Seconds after which a client may try again while the engine loads."""
 FAILED_RETRY = 60
 """Seconds after which a client may try again when only a restart helps."""
+FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0
+"""Seconds before the engine is loaded again after this failed; each failure doubles them."""
+RESTING = ("unloaded", "waking")
+"""The states in which there is no engine, and a request for speech gets one."""
 
 
 class EngineLifecycle:
-    """One engine through its states: loading, ready or failed, draining, stopped."""
+    """One engine through its states: loading, ready or failed, draining, stopped.
+
+    One that may be unloaded also has the states ``RESTING``; ``get`` then returns a handle, which
+    is the same all the time.
+    """
 
     def __init__(
         self,
@@ -47,20 +63,27 @@ class EngineLifecycle:
         self._prepare = prepare
         self._engine: Engine | None = None
         self._failure: StartError | None = None
-        self._draining = False
+        self._draining = self._stopped = False
         self._settled = threading.Event()
-        self._lock = threading.Lock()  # orders the end of a start and a stop
+        self._changed = threading.Condition()  # of all above and below
+        self._handle: EngineHandle | None = None  # from the first start on, if it may be unloaded
+        self._held = 0  # streams, which keep the engine loaded
+        self._used = 0.0  # when the last one has ended
+        self._waking = False
+        self._failures = 0  # to load it again, in a row
+        self._retry_at = 0.0
+        self._working = threading.Lock()  # an engine is stopped before the next one is loaded
 
     def start(self, ready: Callable[[], None] | None = None) -> None:
-        """Start the engine in the background; call ``ready`` from there once it is warm."""
-        thread = threading.Thread(
-            target=self._load, args=(ready,), name=f"start-{self.name}", daemon=True
-        )
-        thread.start()
+        """Start the engine in the background; call ``ready`` from there once it is warm.
+
+        From then on it may be unloaded, if the settings say so.
+        """
+        self._in_thread("start", lambda: self._load(ready, rests=self._settings.idle_unload > 0))
 
     def run(self) -> Engine:
         """Start the engine in this thread and return it.  Raises StartError."""
-        self._load(None)
+        self._load(None, rests=False)
         if self._failure is not None:
             raise self._failure
         return self.get()
@@ -71,7 +94,7 @@ class EngineLifecycle:
         return self.get()
 
     def get(self) -> Engine:
-        """Return the engine.  Raises EngineLoading, EngineFailed or Draining."""
+        """Return the engine, or its handle.  Raises EngineLoading, EngineFailed or Draining."""
         if self._draining:
             raise Draining("The server is stopping and takes no new requests.")
         if self._failure is not None:
@@ -80,20 +103,86 @@ class EngineLifecycle:
                 "The operator must restart it.",
                 retry_after=FAILED_RETRY,
             )
-        if self._engine is None:
-            raise EngineLoading(
-                f"The engine {self.name} is still loading.", retry_after=LOADING_RETRY
-            )
-        return self._engine
+        engine = self._handle or self._engine
+        if engine is None:
+            raise self._loading()
+        return engine
+
+    def acquire(self, left: Callable[[], bool] = lambda: False) -> Engine:
+        """Return the engine, and keep it loaded until ``release``.
+
+        If it was unloaded, load it and wait up to ``idle_wait`` seconds.  Raises EngineLoading if
+        that was not enough, and WakeFailed; ClientLeft if ``left()``: call ``look`` when that
+        changes.  Raises Draining if the engine was stopped.
+        """
+        with self._changed:
+            if self._engine is None and not self._stopped:
+                self._wake()
+                self._changed.wait_for(
+                    lambda: left() or self._engine or not self._waking or self._stopped,
+                    self._settings.idle_wait,
+                )
+            if left():
+                raise ClientLeft
+            if self._stopped:
+                raise Draining("The server has stopped its engine.")
+            if self._engine is None:
+                raise self._loading() if self._waking else self._wake_failed()
+            self._held += 1
+            return self._engine
+
+    def release(self) -> None:
+        """Let the engine be unloaded; once for each ``acquire``."""
+        with self._changed:
+            self._held -= 1
+            self._used = time.monotonic()
+            self._changed.notify_all()
+
+    @contextmanager
+    def awake(self, left: Callable[[], bool] = lambda: False) -> Iterator[None]:
+        """Keep the engine loaded in the ``with`` block.  Raises as ``acquire``."""
+        self.acquire(left)
+        try:
+            yield
+        finally:
+            self.release()
+
+    def look(self) -> None:
+        """Let those who wait look again at whether their client has left."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def unload(self) -> bool:
+        """Stop the engine and free its memory, unless it is in use; return whether it was done."""
+        with self._working:
+            with self._changed:
+                if self._engine is None or self._held or self._draining:
+                    return False
+                engine, self._engine = self._engine, None
+            stop_engine(engine)
+            del engine
+            gc.collect()
+            try:
+                self._choice.spec.free()
+            except Exception:  # a plugin may fail in any way
+                logger.exception("engine %s: free() failed", self.name)
+        logger.info("engine %s is unloaded; the next request loads it", self.name)
+        return True
 
     @property
     def state(self) -> str:
-        """One of ``loading``, ``ready``, ``failed``, ``draining``."""
+        """One of ``loading``, ``ready``, ``failed``, ``draining``, ``unloaded``, ``waking``."""
         if self._draining:
             return "draining"
         if self._failure is not None:
             return "failed"
-        return "loading" if self._engine is None else "ready"
+        if self._engine is not None:
+            return "ready"
+        if self._handle is None:
+            return "loading"
+        if self._waking:
+            return "waking"
+        return "failed" if time.monotonic() < self._retry_at else "unloaded"
 
     @property
     def lost(self) -> bool:
@@ -104,8 +193,15 @@ class EngineLifecycle:
             return False
 
     def status(self) -> EngineStatus:
-        """Return the engine's status.  Raises as ``get``, and EngineFailed if there is none."""
-        engine = self.get()
+        """Return the engine's status.
+
+        Raises as ``get``, EngineFailed if there is none, and if it is not loaded EngineLoading or,
+        as long as it is not to be tried again, WakeFailed.
+        """
+        self.get()
+        engine = self._engine
+        if engine is None:
+            raise self._wake_failed() if self.state == "failed" else self._loading()
         try:
             status = engine.status()
         except Exception as error:  # a plugin may fail in any way
@@ -122,66 +218,110 @@ class EngineLifecycle:
 
     def stop(self) -> None:
         """Stop the engine, also one that is still starting."""
-        self._draining = True
-        with self._lock:
+        with self._changed:
+            self._draining = self._stopped = True
             engine, self._engine = self._engine, None
+            self._changed.notify_all()
         if engine is not None:
-            self._stop(engine)
+            stop_engine(engine)
 
-    def _load(self, ready: Callable[[], None] | None) -> None:
+    def _load(self, ready: Callable[[], None] | None, *, rests: bool) -> None:
+        """Start the engine for the first time."""
         begun = time.monotonic()
         try:
-            engine = self._started()
+            engine = start_engine(self._choice, self._settings)
             self._prepare(engine)
-        except StartError as error:  # its message says what to change
-            # A cause is an error that the plugin did not raise on purpose: log its traceback.
-            logger.error(  # noqa: TRY400
-                "engine %s did not start: %s", self.name, error, exc_info=error.__cause__
-            )
+        except StartError as error:
             self._failure = error
+            self._log_failure(error)
             self._settled.set()
             return
-        with self._lock:
+        with self._changed:
             stopped = self._draining
             if not stopped:
-                self._engine = engine
+                if rests:
+                    self._handle = EngineHandle(engine, self.acquire, self.release, self.status)
+                self._engine, self._used = engine, time.monotonic()
         self._settled.set()
         if stopped:
-            self._stop(engine)
+            stop_engine(engine)
             return
         logger.info("engine %s is warm after %.1f s", self.name, time.monotonic() - begun)
+        del engine  # this thread goes on for as long as the server runs
         if ready is not None:
             ready()
+        if rests:
+            self._unload_when_idle()
 
-    def _started(self) -> Engine:
-        """Start the engine and check it.  Raises StartError, naming the plugin unless it did."""
-        plugin = f"plugin {self._choice.plugin!r}"
-        try:
-            gpus.give_named(self._choice.device(self._settings))
-            engine = self._choice.spec.start(self._settings)
-            if isinstance(engine, Engine):
-                engine.name = self.name
-        except StartError:
-            raise
-        except VoxcpmError as error:
-            raise PluginError(f"{plugin}: the engine {self.name!r} cannot start: {error}") from None
-        except (Exception, SystemExit) as error:  # a plugin may fail in any way
-            raise PluginError(
-                f"{plugin}: the engine {self.name!r} cannot start: {type(error).__name__}: {error}"
-            ) from error
-        if problems := engine_problems(engine):
-            if isinstance(engine, Engine):
-                self._stop(engine)
-            raise PluginError(
-                f"{plugin}: the engine {self.name!r} breaks its contract: {'; '.join(problems)}."
-            )
-        return engine
+    def _unload_when_idle(self) -> None:
+        """Unload the engine each time it was not used for ``idle_unload`` seconds."""
+        while True:
+            with self._changed:
+                while True:
+                    if self._stopped:
+                        return
+                    if self._engine is None or self._held:
+                        self._changed.wait()
+                        continue
+                    left = self._used + self._settings.idle_unload - time.monotonic()
+                    if left <= 0:
+                        break
+                    self._changed.wait(left)
+            if not self.unload() and self._draining:
+                return
 
-    def _stop(self, engine: Engine) -> None:
-        try:
-            engine.stop()
-        except Exception:  # a plugin may fail in any way; the rest must still be stopped
-            logger.exception("engine %s: stop() failed", self.name)
+    def _wake(self) -> None:
+        """Begin to load the engine again, unless that is done already.  The lock is held.
+
+        Raises WakeFailed if it failed a moment ago.
+        """
+        if self._waking:
+            return
+        if time.monotonic() < self._retry_at:
+            raise self._wake_failed()
+        self._waking = True
+        self._in_thread("wake", self._load_again)
+
+    def _load_again(self) -> None:
+        begun = time.monotonic()
+        engine: Engine | None = None
+        with self._working:
+            try:
+                engine = start_engine(self._choice, self._settings)
+            except StartError as error:
+                self._log_failure(error)
+        with self._changed:
+            self._waking = False
+            stopped = self._stopped
+            if engine is None:
+                self._failures += 1
+                pause = min(FIRST_PAUSE * 2 ** (self._failures - 1), LONGEST_PAUSE)
+                self._retry_at = time.monotonic() + pause
+            elif not stopped and self._handle is not None:
+                self._handle.renew(engine)
+                self._engine, self._used, self._failures = engine, time.monotonic(), 0
+            self._changed.notify_all()
+        if engine is not None and stopped:
+            stop_engine(engine)
+        elif engine is not None:
+            logger.info("engine %s is loaded again, %.1f s", self.name, time.monotonic() - begun)
+
+    def _in_thread(self, what: str, work: Callable[[], None]) -> None:
+        threading.Thread(target=work, name=f"{what}-{self.name}", daemon=True).start()
+
+    def _log_failure(self, error: StartError) -> None:
+        # A cause is an error that the plugin did not raise on purpose: log its traceback.
+        logger.error("engine %s did not start: %s", self.name, error, exc_info=error.__cause__)
+
+    def _loading(self) -> EngineLoading:
+        return EngineLoading(f"The engine {self.name} is still loading.", retry_after=LOADING_RETRY)
+
+    def _wake_failed(self) -> WakeFailed:
+        return WakeFailed(
+            f"The engine {self.name} was unloaded and could not be loaded again; the server's log "
+            "says why. The next request tries it again.",
+            retry_after=math.ceil(self._retry_at - time.monotonic()),
+        )
 
     def _without_status(self) -> EngineFailed:
         return EngineFailed(

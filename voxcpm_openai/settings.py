@@ -135,6 +135,18 @@ class Settings:
     engine: str = setting(
         "auto", "The engine to run; `auto`: the available one of the highest priority."
     )
+    idle_unload: float = setting(
+        0.0, "Seconds without speech after which the engine is unloaded. 0: never.", min=0, max=1e7
+    )
+    idle_wait: float = setting(
+        30.0, "Seconds that a request waits for an engine that was unloaded.", min=0, max=3600
+    )
+    cache_mb: int = setting(
+        0,
+        "MB on disk for the speech of earlier requests; equal ones get it. 0: off.",
+        min=0,
+        max=10**7,
+    )
     threads: int = setting(0, "CPU threads for the engine. 0: one per core.", min=0, max=1024)
     default_voice: str = setting("alloy", "The voice of requests that name none.")
     max_input_chars: int = setting(

@@ -57,6 +57,11 @@ class Speech:
         return self._chain.seconds
 
     @property
+    def whole(self) -> bool:
+        """Whether all of it was made, and nothing went wrong."""
+        return self._whole and self.error is None
+
+    @property
     def progress(self) -> float:
         """The part of the text that was said, from 0 to 1; a segment that has begun counts."""
         if self._whole or not self.seconds:

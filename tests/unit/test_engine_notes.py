@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.support.stock import load_plugin
-from voxcpm_openai import Settings, gpus
+from voxcpm_openai import Settings
+from voxcpm_openai.runtime import gpu
 from voxcpm_openai.runtime.device.execution_path import SAFE, ExecutionPath, PathReport
 from voxcpm_openai.runtime.loading import hub
 from voxcpm_openai.runtime.trial.trial_record import TrialRecord
@@ -27,7 +28,7 @@ def _checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "config.json").write_text(json.dumps(CONFIG))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(hub, "find", lambda _: tmp_path)
-    monkeypatch.setattr(gpus, "present", lambda: True)
+    monkeypatch.setattr(gpu, "accelerator", lambda: "cuda")
 
 
 def notes(**variables: str) -> list[str]:
@@ -47,7 +48,7 @@ def test_where_nothing_is_tried_it_says_nothing(variables: dict[str, str]) -> No
 
 
 def test_without_a_gpu_it_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpus, "present", lambda: False)
+    monkeypatch.setattr(gpu, "accelerator", lambda: None)
     assert notes() == []
 
 

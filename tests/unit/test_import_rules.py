@@ -52,7 +52,7 @@ ALLOWED_PLACES = {
 LEAVES = set("clips contracts errors files formats playout principal".split())
 LEAVES |= {"setting_sources", "setting_types", "settings"}
 CORE = LEAVES | set(
-    "accounts audio context gate lexicons lifecycle limits names registry resolve".split()
+    "accounts audio cache context gate lexicons lifecycle limits names registry resolve".split()
 )
 CORE |= {"logs", "metrics", "session", "speech", "speech_request", "text", "voices"}
 ALLOWED_PARTS: dict[str, set[str]] = {
@@ -84,7 +84,9 @@ ALLOWED_PARTS: dict[str, set[str]] = {
     | {"plugin_loader", "setting_sources", "settings"},
     "voices": LEAVES | {"checked_stream", "names", "text"},
     "lexicons": LEAVES | {"text", "voices"},
-    "lifecycle": {"contract_checks", "contracts", "errors", "gpus", "registry", "settings"},
+    "engine_handle": {"contract_checks", "contracts"},
+    "engine_start": {"contract_checks", "contracts", "errors", "gpus", "registry", "settings"},
+    "lifecycle": LEAVES | {"contract_checks", "engine_handle", "engine_start", "registry"},
     "worker_plan": {"gpus", "registry", "settings"},
     "text_planner": LEAVES | {"lexicons", "registry", "text"},
     "speech_request": {"formats"},
@@ -94,9 +96,9 @@ ALLOWED_PARTS: dict[str, set[str]] = {
     "speech": {"checked_stream", "contracts", "errors", "gate", "output_chain", "speech_request"},
     "session": LEAVES
     | {"accounts", "checked_stream", "limits", "output_chain", "resolve", "speech_request", "text"},
+    "cache": {"contracts", "errors", "files", "settings", "speech_request", "__init__"},
     "context": LEAVES
-    | {"accounts", "text", "lexicons", "lifecycle", "limits", "metrics", "registry", "resolve"}
-    | {"voices"},
+    | set("accounts cache text lexicons lifecycle limits metrics registry resolve voices".split()),
     "load_test": {"audio", "errors", "load_client", "playout"},
     "embedded": {"audio", "contracts", "english", "errors", "gate", "playout"},
     "runtime": set("__init__ audio contracts errors gpus playout setting_types settings".split()),

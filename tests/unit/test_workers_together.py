@@ -12,7 +12,7 @@ import pytest
 from voxcpm_openai.errors import Overloaded, StartError
 from voxcpm_openai.limits import StreamLimiter
 from voxcpm_openai.server import handles
-from voxcpm_openai.server.board import Board, BoardRow
+from voxcpm_openai.server.board import STATES, Board, BoardRow
 from voxcpm_openai.server.connection import Connection, State
 from voxcpm_openai.server.connection_loop import ConnectionLoop
 from voxcpm_openai.server.crowd import Crowd
@@ -27,7 +27,7 @@ class Staff:
 
     def __init__(self, engine: str = "ready", age: int = 1) -> None:
         self.board = Board(8)
-        self.engine = SimpleNamespace(state=engine, drained=False)
+        self.engine = SimpleNamespace(state=engine, drained=False, lost=False)
         self.engine.drain = lambda: setattr(self.engine, "drained", True)
         self.worker = SimpleNamespace(
             alive=True,
@@ -47,7 +47,7 @@ class Staff:
 
     def other(self, state: str, load: int = 0, age: int = 2, waiting: int = 0) -> None:
         row = self.board.take()
-        index = ("loading", "ready", "failed", "draining").index(state)
+        index = STATES.index(state)
         self.board.write(row, (os.getpid() + 1 + row, age, index, load, LIMIT, waiting))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from queue import SimpleQueue
@@ -27,7 +28,7 @@ def run_in_fresh_thread(work: Callable[[], T]) -> T:
 
 
 class LastingThread:
-    """A thread that runs one piece of work after the other, as long as the process lives.
+    """A thread that runs one piece of work after the other, as long as this object lives.
 
     On a GPU libraries keep plans and workspaces for each thread, which a fresh one makes anew.  The
     thread starts with the first work and is a daemon, as above.
@@ -35,7 +36,8 @@ class LastingThread:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._work: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        weakref.finalize(self, self._work.put, None).atexit = False
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -44,14 +46,19 @@ class LastingThread:
         result: Future[T] = Future()
         with self._lock:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._thread = threading.Thread(
+                    target=_run, args=(self._work,), name=self._name, daemon=True
+                )
                 self._thread.start()
         self._work.put(lambda: _settle(result, work))
         return result.result()
 
-    def _run(self) -> None:
-        while True:
-            self._work.get()()
+
+def _run(works: SimpleQueue[Callable[[], None] | None]) -> None:
+    """Run each work until there is a None."""
+    while (work := works.get()) is not None:
+        work()
+        del work  # what it refers to must not live until the next one
 
 
 def _settle(result: Future[T], work: Callable[[], T]) -> None:

@@ -15,7 +15,11 @@ from dataclasses import dataclass
 
 from voxcpm_openai.errors import StartError
 
-STATES = ("loading", "ready", "failed", "draining")
+STATES = ("loading", "ready", "failed", "draining", "unloaded", "waking")
+SERVING = ("ready", "waking", "unloaded")
+"""The states of a worker whose requests are served, at once or once its engine is loaded.
+
+The first ones come first where a connection is for any worker."""
 
 _TAKEN = -1  # the pid of a worker that is about to start
 _HEADER = struct.Struct("iii")  # stopping, the last age that is replaced, rows used so far
@@ -46,7 +50,7 @@ class WorkerState:
     @property
     def has_room(self) -> bool:
         """Whether it takes another request."""
-        return self.state == "ready" and self.load < self.limit
+        return self.state in SERVING and self.load < self.limit
 
 
 class Board:
@@ -177,6 +181,6 @@ class BoardRow:
         new = [worker for worker in self.board.started() if worker.age > self.board.replaced]
         gpu = self.board.gpu_of(self._row)
         return any(
-            worker.state == "ready"
+            worker.state in SERVING
             for worker in [worker for worker in new if worker.gpu == gpu] or new
         )

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from typing import Any, Protocol
 
 from voxcpm_openai.context import AppContext
-from voxcpm_openai.server.board import BoardRow
+from voxcpm_openai.server.board import SERVING, BoardRow
 from voxcpm_openai.server.connection import Connection, State
 
 logger = logging.getLogger(__name__)
@@ -73,14 +73,18 @@ class Duty:
         if not self._worker.alive:
             # While a stopping server sends the last streams, newcomers are told so.
             return self._row.board.stopping or self._leaving is None
-        others = self._row.others()
-        if self._engine.state != "ready":
-            return not any(other.state == "ready" for other in others)
+        others, state = self._row.others(), self._engine.state
+        if state not in SERVING:
+            return not any(other.state in SERVING for other in others)
         others = [other for other in others if other.has_room]
         limit, load = self._limits.limit, self._load()
         if load >= limit and others:
             self._worker.close_idle()
             return False
+        # An engine is loaded only when those that are, or are being loaded, have no room.
+        if any(SERVING.index(other.state) < SERVING.index(state) for other in others):
+            return False
+        others = [other for other in others if other.state == state]
         # All that wait may ask at once: none has more of them than it can serve while another
         # has fewer, and streams are on all GPUs.
         mine = load + len(self._worker.waiting)
@@ -143,6 +147,6 @@ class Duty:
         return (
             self._leaving is None
             and self._row.replaced
-            and self._engine.state == "ready"
+            and self._engine.state in SERVING
             and not self._row.has_successor()
         )

@@ -107,6 +107,7 @@ def synthesize_all(engine: Engine, utterances: Sequence[Utterance]) -> list[tupl
     with ExitStack() as cleanup:
         for _ in range(concurrency):
             cleanup.enter_context(limits.enter(holder))
+        cleanup.enter_context(ctx.engine.awake())
         account.charge(len(utterances), sum(map(_length, utterances)))
         cleanup.callback(_record, account, model, batch.finished)
         socket = request.environ.get("gunicorn.socket")

@@ -6,7 +6,7 @@ from flask import Flask
 
 from voxcpm_openai.web.app_context import context_of
 from voxcpm_openai.web.rate_headers import RATE_HEADERS
-from voxcpm_openai.web.speech import IGNORED, RATE
+from voxcpm_openai.web.speech import CACHE, IGNORED, RATE
 
 
 def init_app(app: Flask) -> None:
@@ -19,7 +19,7 @@ def init_app(app: Flask) -> None:
     CORS(
         app,
         origins=list(origins),
-        expose_headers=["x-request-id", "retry-after", IGNORED, RATE, *RATE_HEADERS],
+        expose_headers=["x-request-id", "retry-after", IGNORED, RATE, CACHE, *RATE_HEADERS],
         max_age=600,
         allow_private_network=True,  # a public page may call a server at home, if its origin may
     )

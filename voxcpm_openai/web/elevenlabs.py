@@ -21,7 +21,8 @@ from voxcpm_openai.web.schemas import (
     VoiceSearchSchema,
     load,
 )
-from voxcpm_openai.web.speech import Frames, respond
+from voxcpm_openai.web.speech import respond
+from voxcpm_openai.web.synthesis import Frames
 
 blueprint = Blueprint("elevenlabs", __name__)
 

@@ -10,7 +10,7 @@ from voxcpm_openai import __version__
 from voxcpm_openai.context import AppContext
 from voxcpm_openai.contracts import EngineStatus
 from voxcpm_openai.errors import EngineFailed, EngineLoading
-from voxcpm_openai.lifecycle import FAILED_RETRY
+from voxcpm_openai.lifecycle import FAILED_RETRY, RESTING
 from voxcpm_openai.web.app_context import current_context, current_workers
 
 blueprint = Blueprint("health", __name__)
@@ -33,15 +33,16 @@ def health() -> Response:
 def ready() -> Response:
     """Return that the server accepts requests, and the state of its workers; otherwise a 503.
 
-    One worker that is ready is enough: it takes the connections.  Raises EngineLoading,
-    EngineFailed or Draining.
+    One worker that is ready is enough: it takes the connections.  One whose engine is unloaded is
+    ready, too: a request loads it.  Raises EngineLoading, EngineFailed or Draining.
     """
     ctx = current_context()
     workers = current_workers()
     try:
         engine = dataclasses.asdict(_status(ctx))
     except (EngineLoading, EngineFailed):
-        if all(worker["state"] != "ready" for worker in workers):
+        others = {worker["state"] for worker in workers}
+        if ctx.engine.state not in RESTING and others.isdisjoint(("ready", *RESTING)):
             raise
         engine = {"state": ctx.engine.state}
     return jsonify(

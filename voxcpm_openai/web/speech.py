@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 
 from flask import Blueprint, Response, request
 
 from voxcpm_openai.accounts.account import Account
-from voxcpm_openai.errors import ClientLeft
+from voxcpm_openai.cache.source import Source
+from voxcpm_openai.errors import ClientLeft, SynthesisFailed
 from voxcpm_openai.metrics.speech_meter import SpeechMeter
 from voxcpm_openai.speech import Speech
 from voxcpm_openai.speech_request import OutputSpec, SpeechRequest
@@ -21,15 +22,14 @@ from voxcpm_openai.web.app_context import current_context, disconnect_watch
 from voxcpm_openai.web.auth import current_account, current_principal
 from voxcpm_openai.web.metering import open_meter, resolved
 from voxcpm_openai.web.schemas import load_speech
+from voxcpm_openai.web.synthesis import Frames, Synthesis
 
 blueprint = Blueprint("speech", __name__)
 
 IGNORED = "x-voxcpm-ignored"
 RATE = "x-audio-sample-rate"
-
-
-Frames = Callable[[Speech], Iterator[bytes]]
-"""Turns a speech into the bytes of a body."""
+CACHE = "x-voxcpm-cache"
+"""Whether the speech was made for this request (``miss``) or not (``hit``), where it is cached."""
 
 
 @blueprint.post("/v1/audio/speech")
@@ -59,23 +59,52 @@ def respond(
         utterance, output = ctx.resolver.resolve(asked, engine, current_principal())
         resolved(meter, asked, utterance.voice)
         log_context(voice=utterance.voice.id)
-        account, model = current_account(), ctx.resolver.preset(asked.model).id
-        cleanup.enter_context(ctx.limits.enter(account.holder))
-        account.charge(1, len(asked.input))
-        speech = Speech(engine, utterance, output, ctx.limits.gate)
-        cleanup.callback(record, account, model, speech, len(asked.input))
-        cleanup.callback(speech.close)
+        kind = content_type or (sse.CONTENT_TYPE if output.sse else output.format.content_type)
+        bill = Bill(current_account(), ctx.resolver.preset(asked.model).id, len(asked.input))
+        holder, charge = bill.account.holder, bill.charge
+        synthesis = Synthesis(ctx, engine, utterance, output, frames, holder, charge)
+        cache = ctx.cache
+        key = cache.key(engine, utterance, output, kind) if cache else None
+        source: Source = cache.source(key, synthesis) if cache and key else synthesis
+        cleanup.callback(bill.record, source)
+        cleanup.callback(source.close)
         # The whole stream is watched: an engine may also be slow between two chunks.
         socket = request.environ.get("gunicorn.socket")
-        cleanup.enter_context(disconnect_watch().watch(socket, speech.cancel))
-        chunks = frames(speech)
-        first = next(chunks)  # before the Response exists, so that an error keeps its status
-        meter.audio(speech.seconds)
-        body = SpeechBody(first, chunks, speech, meter, cleanup.pop_all())
-        return _response(body, output, content_type, (*output.ignored, *ignored))
+        cleanup.enter_context(disconnect_watch().watch(socket, source.cancel))
+        first = next(source)  # before the Response exists, so that an error keeps its status
+        bill.charge()  # of what others have made; the synthesis has charged its own
+        meter.audio(source.seconds)
+        body = SpeechBody(first, source, meter, cleanup.pop_all())
+        response = _response(body, kind, output, (*output.ignored, *ignored))
+    if cache:
+        found = "hit" if cache.count(source) else "miss"
+        response.headers[CACHE] = found
+        log_context(cache=found)
+    return response
 
 
-def record(account: Account, model: str, speech: Speech, characters: int) -> None:
+class Bill:
+    """What a request costs its account: charged once, and recorded when it ends."""
+
+    def __init__(self, account: Account, model: str, characters: int) -> None:
+        self.account = account
+        self._model = model
+        self._characters = characters
+        self._charged = False
+
+    def charge(self) -> None:
+        """Take what the request costs, the first time.  Raises RateLimited, Unauthorized."""
+        if not self._charged:
+            self.account.charge(1, self._characters)
+            self._charged = True
+
+    def record(self, source: Source) -> None:
+        """Record what the client got, unless it was refused."""
+        if self._charged:
+            record(self.account, self._model, source, self._characters)
+
+
+def record(account: Account, model: str, speech: Speech | Source, characters: int) -> None:
     """Record what was made of a text of so many characters."""
     if speech.progress:
         account.record(model, 1, math.ceil(characters * speech.progress))
@@ -89,16 +118,10 @@ class SpeechBody(Iterator[bytes]):
     """
 
     def __init__(
-        self,
-        first: bytes,
-        rest: Iterator[bytes],
-        speech: Speech,
-        meter: SpeechMeter,
-        cleanup: ExitStack,
+        self, first: bytes, source: Source, meter: SpeechMeter, cleanup: ExitStack
     ) -> None:
         self._first: bytes | None = first
-        self._rest = rest
-        self._speech = speech
+        self._source = source
         self._meter = meter
         self._cleanup = cleanup
 
@@ -107,12 +130,12 @@ class SpeechBody(Iterator[bytes]):
             first, self._first = self._first, None
             return first
         try:
-            chunk = next(self._rest)
+            chunk = next(self._source)
         except StopIteration:
-            if self._speech.error is None:
+            if self._source.whole:
                 self._meter.done()
             else:  # the client was told in an event
-                self._meter.fail(self._speech.error)
+                self._meter.fail(SynthesisFailed("It ended with an error event."))
             # Before the last byte is sent: a client that has the whole body may send the next
             # request at once, and must find its permit free.
             self.close()
@@ -123,7 +146,7 @@ class SpeechBody(Iterator[bytes]):
         except Exception as error:
             self._meter.fail(error)
             raise
-        self._meter.audio(self._speech.seconds)
+        self._meter.audio(self._source.seconds)
         return chunk
 
     def close(self) -> None:
@@ -132,11 +155,10 @@ class SpeechBody(Iterator[bytes]):
 
 
 def _response(
-    body: SpeechBody, output: OutputSpec, content_type: str | None, ignored: tuple[str, ...]
+    body: SpeechBody, content_type: str, output: OutputSpec, ignored: tuple[str, ...]
 ) -> Response:
-    kind = content_type or (sse.CONTENT_TYPE if output.sse else output.format.content_type)
     response = Response(body)
-    response.headers["Content-Type"] = kind
+    response.headers["Content-Type"] = content_type
     if output.sse:
         response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"  # nginx: pass on each chunk as it comes

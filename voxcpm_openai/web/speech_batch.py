@@ -93,6 +93,7 @@ def create_batch() -> Response:
     with ExitStack() as cleanup:
         batch = _Batch(engine, ctx.limits, account, len(planned))
         cleanup.callback(batch.leave)
+        cleanup.enter_context(ctx.engine.awake())
         account.charge(len(valid), sum(len(one.asked.input) for one in valid))
         socket = request.environ.get("gunicorn.socket")
         cleanup.enter_context(disconnect_watch().watch(socket, batch.cancel))

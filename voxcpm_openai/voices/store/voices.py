@@ -30,7 +30,7 @@ class VoiceStore:
     def __init__(self, data: DataFolder, settings: Settings) -> None:
         self._data = data
         self._limit = settings.max_voices
-        self._latents = settings.cache_folder / "prompts"
+        self._cached = [settings.cache_folder / name for name in ("prompts", "speech")]
 
     def voices(self, principal: Principal = ANONYMOUS) -> list[Voice]:
         """Return the voices that the principal can view, oldest first."""
@@ -174,8 +174,9 @@ class VoiceStore:
         )
 
     def _forget(self, content: bytes) -> None:
-        """Delete the runtime's cached latents of a clip: files named by its SHA-256."""
-        for path in self._latents.glob(f"{hashlib.sha256(content).hexdigest()}*"):
+        """Delete what is cached of a clip, latents and speech: files named by its SHA-256."""
+        name = hashlib.sha256(content).hexdigest()
+        for path in (path for folder in self._cached for path in folder.glob(f"{name}*")):
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:

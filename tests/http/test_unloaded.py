@@ -1,0 +1,125 @@
+"""HTTP while the engine is unloaded: what answers without it, and what loads it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from flask.testing import FlaskClient
+
+from tests.conftest import running
+from voxcpm_openai.errors import StartError
+from voxcpm_openai.lifecycle import EngineLifecycle
+from voxcpm_openai.settings import Settings
+from voxcpm_openai.web.app_context import context_of
+
+SPEECH = "/v1/audio/speech"
+GOOD = {"model": "tts-1", "voice": "alloy", "input": "Hello.", "response_format": "pcm"}
+
+
+@pytest.fixture
+def unloaded(tone_settings: Settings) -> Iterator[FlaskClient]:
+    settings = replace(tone_settings, idle_unload=1e6, idle_wait=20.0, engine="cloning-tone")
+    with running(settings) as client:
+        assert life(client).unload()
+        yield client
+
+
+def life(client: FlaskClient) -> EngineLifecycle:
+    return context_of(client.application).engine
+
+
+def fail(client: FlaskClient) -> None:
+    """Let the engine not be loaded."""
+
+    def start(_: Settings) -> None:
+        raise StartError("no memory is free")
+
+    choice = life(client)._choice
+    life(client)._choice = replace(choice, spec=replace(choice.spec, start=start))  # type: ignore[arg-type]
+
+
+def test_the_server_is_ready_and_says_that_a_request_loads_it(unloaded: FlaskClient) -> None:
+    reply = unloaded.get("/ready")
+    assert reply.status_code == 200
+    assert reply.get_json()["engine"] == {"name": "cloning-tone", "state": "unloaded"}
+    assert unloaded.get("/health").get_json()["engine"]["state"] == "unloaded"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/v1/models", None),
+        ("GET", "/v1/models/tts-1", None),
+        ("GET", "/v1/audio/models", None),
+        ("GET", "/v1/voices", None),
+        ("GET", "/v1/audio/voices", None),
+        ("GET", "/v2/voices", None),
+        ("POST", "/v1/audio/speech/text", GOOD),
+    ],
+)
+def test_what_needs_no_speech_answers_without_loading_it(
+    unloaded: FlaskClient, method: str, path: str, body: object
+) -> None:
+    reply = unloaded.open(path, method=method, json=body, headers={"xi-api-key": "-"})
+    assert reply.status_code == 200
+    assert life(unloaded).state == "unloaded"
+
+
+def test_a_wrong_request_is_refused_without_loading_it(unloaded: FlaskClient) -> None:
+    reply = unloaded.post(SPEECH, json={**GOOD, "voice": "nobody"})
+    assert reply.status_code == 400
+    assert life(unloaded).state == "unloaded"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (SPEECH, GOOD),
+        (SPEECH, {**GOOD, "stream_format": "sse", "model": "gpt-4o-mini-tts"}),
+        ("/v1/audio/speech/batch", {**GOOD, "items": [{"input": "One."}, {"input": "Two."}]}),
+        ("/v1/text-to-speech/alloy", {"text": "Hello."}),
+    ],
+)
+def test_speech_loads_it(unloaded: FlaskClient, path: str, body: object) -> None:
+    with unloaded.post(path, json=body) as reply:
+        assert reply.status_code == 200
+        assert reply.data
+    assert life(unloaded).state == "ready"
+    assert life(unloaded).unload()  # nothing keeps it loaded
+
+
+def test_a_load_that_fails_is_a_503_that_may_be_retried_and_is_not_charged(
+    tone_settings: Settings,
+) -> None:
+    settings = replace(tone_settings, idle_unload=1e6, requests_per_minute=1)
+    with running(settings) as client:
+        life(client).unload()
+        fail(client)
+        for _ in range(2):  # the second is refused during the pause
+            reply = client.post(SPEECH, json=GOOD)
+            assert (reply.status_code, reply.get_json()["error"]["code"]) == (503, "engine_failed")
+            assert 1 <= int(reply.headers["Retry-After"]) <= 5
+            assert "x-should-retry" not in reply.headers
+        assert client.get("/ready").status_code == 503
+        assert context_of(client.application).limits.running == 0
+
+
+def test_a_load_that_takes_too_long_is_a_503_engine_loading(tone_settings: Settings) -> None:
+    settings = replace(tone_settings, idle_unload=1e6, idle_wait=0.01)
+    with running(settings) as client:
+        life(client).unload()
+        choice, go = life(client)._choice, threading.Event()
+
+        def start(settings: Settings) -> object:
+            assert go.wait(20)
+            return choice.spec.start(settings)
+
+        life(client)._choice = replace(choice, spec=replace(choice.spec, start=start))  # type: ignore[arg-type]
+        reply = client.post(SPEECH, json=GOOD)
+        assert (reply.status_code, reply.get_json()["error"]["code"]) == (503, "engine_loading")
+        assert reply.headers["Retry-After"] == "5"
+        assert client.get("/ready").get_json()["engine"]["state"] == "waking"
+        go.set()
