@@ -1,6 +1,6 @@
 """The runtime against the ``voxcpm`` package, on random weights of the true size, on a CPU.
 
-    python benchmarks/engine.py [--model 1.5|0.5B|2] [--streams 1,2,4,8] [--json FILE] [--help]
+    python benchmarks/engine.py [--model 1.5|0.5B|2] [--streams 1,2,4,8] [--beside N] [--help]
 
 Both run in turn, with the same text, number of patches, steps and guidance; medians.  Ours steps
 all streams together.  The package makes one request at a time, so N streams take it N times as
@@ -11,6 +11,8 @@ long; it runs in float32 or bfloat16, whichever is faster here.
 - first: seconds from the text to the samples of the first patch, one stream.
 - base_ms and so on: milliseconds of our step by part of the model.
 - error: distance of the first patch's latents from float32's, relative to their length.
+- beside: with ``--beside N``, the same beside N processes that use all they get of the cores, and
+  loss: how many times as long ours takes then.
 - gib: memory of each side, and the peak of the process.
 
 Needs the extra ``upstream`` and ``pip install --no-deps voxcpm``.
@@ -28,15 +30,18 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 
 import torch
 
 if not __package__:
     sys.path[0] = str(Path(__file__).parent.parent)
 
+from benchmarks.lib.busy import busy_processes
 from benchmarks.lib.models import WARM_PATCHES, Batch, Package, Run, split, stepper
 from benchmarks.lib.report import Row, counts, options, print_table, versus, write_json
 from voxcpm_openai.runtime.device.loader import DTYPES, load_model
+from voxcpm_openai.runtime.engine.thread_count import ThreadCount
 from voxcpm_openai.testing import checkpoints, tiny_checkpoints
 from voxcpm_openai.testing.checkpoints import TOKENS
 
@@ -74,7 +79,14 @@ def _resident_gib() -> float:
 
 
 def measure(
-    folder: Path, streams: Sequence[int], *, steps: int, patches: int, repeats: int, dtype: str
+    folder: Path,
+    streams: Sequence[int],
+    *,
+    steps: int,
+    patches: int,
+    repeats: int,
+    dtype: str,
+    beside: int,
 ) -> list[Row]:
     error = error_of(folder, dtype, steps)
     upstream, upstream_gib = load_faster(folder, steps)
@@ -89,15 +101,20 @@ def measure(
     before, most, length = _resident_gib(), max(streams), TOKENS + 2 + max(patches, 8)
     model = load_model(folder, "cpu", dtype)
     # Without a clip, half of a slot is left to a text that goes on.
-    ours = Batch(model, slots=most, length=2 * length)
+    threads = ThreadCount(torch.get_num_threads(), torch.set_num_threads)
+    ours = Batch(model, slots=most, length=2 * length, threads=threads)
     ours.run(most, WARM_PATCHES, steps=2)
     ours_gib = _resident_gib() - before
     made: dict[int, list[Run]] = {count: [] for count in (1, *streams)}
+    shared: dict[int, list[float]] = {count: [] for count in streams}
     for _ in range(repeats):
         if not in_turn:
             theirs.append(upstream.run(patches, steps=steps))
         for count, runs in made.items():
             runs.append(ours.run(count, patches, steps=steps))
+        with busy_processes(beside):
+            for count, seconds in shared.items() if beside else ():
+                seconds.append(ours.run(count, patches, steps=steps).patch)
     mine, their = ([run.first for run in runs] for runs in (made[1], theirs))
     first = versus(mine, their, "upstream", "first")
     patch_seconds = ours.runner.patch_seconds
@@ -115,10 +132,16 @@ def measure(
             "upstream_gib": upstream_gib,
             "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
             **first,
+            **_beside(shared[count], row["ours_patch"]),
             **split(model, stepper(model, count, length, steps), 6),
         }
         rows.append(row)
     return rows
+
+
+def _beside(shared: Sequence[float], alone: float) -> Row:
+    """Return the seconds of a patch beside busy processes, if there were any, and their loss."""
+    return {"beside": median(shared), "loss": median(shared) / alone} if shared else {}
 
 
 def model_options(description: str | None) -> ArgumentParser:
@@ -148,10 +171,12 @@ def main() -> None:
     parser.add_argument("--streams", type=counts, default=(1, 2, 4, 8))
     parser.add_argument("--patches", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--beside", type=int, default=0, help="busy processes beside it")
     chosen = parser.parse_args()
     with prepared(chosen) as folder:
         patches = max(chosen.patches, WARM_PATCHES)
         how = {"steps": chosen.steps, "repeats": chosen.repeats, "dtype": chosen.dtype}
+        how["beside"] = chosen.beside
         rows = measure(folder, chosen.streams, patches=patches, **how)
     rows = [{"model": chosen.model, "size": chosen.size, **row} for row in rows]
     print_table(rows)

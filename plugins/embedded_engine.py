@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from voxcpm_openai import (
     Preset,
     Settings,
     SettingsError,
+    available_cores,
     hookimpl,
     plugin_settings,
     setting,
@@ -85,7 +85,7 @@ def start(settings: Settings) -> Engine:
     """Load hibari.  Kokoro is loaded at the first request that it speaks."""
     from voxcpm_openai.embedded.hibari import HibariSynthesizer, load
 
-    english = HibariSynthesizer(load(), settings.threads or os.cpu_count() or 1)
+    english = HibariSynthesizer(load(), settings.threads or available_cores())
     if network_missing(settings):
         return _versioned(EmbeddedEngine({"en": [english]}, EMBEDDED))
     kokoro = _kokoro(settings, english.phonemize)
@@ -117,7 +117,7 @@ def _kokoro(settings: Settings, english: Phonemizer) -> KokoroSynthesizer:
     from voxcpm_openai.embedded.kokoro.speaker import KokoroSynthesizer
 
     own = settings.of(KokoroSettings)
-    threads = settings.threads or os.cpu_count() or 1
+    threads = settings.threads or available_cores()
     return KokoroSynthesizer(own.model, threads, own.idle, english)
 
 

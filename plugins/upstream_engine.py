@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import os
 import secrets
 import threading
 import time
@@ -36,6 +35,7 @@ from voxcpm_openai import (
     Unavailable,
     Usage,
     Utterance,
+    available_cores,
     clip_content,
     hookimpl,
 )
@@ -95,7 +95,7 @@ def start(settings: Settings) -> Engine:
     from voxcpm_openai.runtime.settings import VoxcpmSettings
 
     own = settings.of(VoxcpmSettings)
-    folder, threads = hub.find(own.model), settings.threads or os.cpu_count() or 1
+    folder, threads = hub.find(own.model), settings.threads or available_cores()
     device = own.device.partition(":")[0]  # see `EngineSpec.device`
     return UpstreamEngine(lambda: upstream.load(folder, device, own.dtype, threads))
 

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 from collections.abc import Iterator
 from contextlib import closing
 
-from voxcpm_openai import Engine, EngineSpec, Preset, Segment, Settings, Utterance, Voice, hookimpl
+from voxcpm_openai import (
+    Engine,
+    EngineSpec,
+    Preset,
+    Segment,
+    Settings,
+    Utterance,
+    Voice,
+    available_cores,
+    hookimpl,
+)
 
 NAME = "voxcpm"
 TRIALS = "trials"
@@ -82,7 +91,7 @@ def unavailable_reason(settings: Settings) -> str | None:
 
 
 def notes(settings: Settings) -> Iterator[str]:
-    """Yield how the steps run on this machine's GPUs, as earlier starts found it out."""
+    """Yield how the steps run: on a CPU the threads, on GPUs as earlier starts found out."""
     from voxcpm_openai.runtime import gpu
     from voxcpm_openai.runtime.errors import HubError
     from voxcpm_openai.runtime.loading import hub
@@ -90,6 +99,11 @@ def notes(settings: Settings) -> Iterator[str]:
     from voxcpm_openai.runtime.trial.trial_record import described
 
     own = settings.of(VoxcpmSettings)
+    if own.device == "cpu" or (own.device == "auto" and gpu.accelerator() is None):
+        yield (
+            f"threads on the CPU: {settings.threads or available_cores()}, fewer while other "
+            "programs need the cores"
+        )
     try:
         config = json.loads((hub.find(own.model) / "config.json").read_text(encoding="utf-8"))
     except (HubError, OSError, ValueError):  # the start says what is missing
@@ -121,8 +135,9 @@ def _started(settings: Settings) -> Engine:
     from voxcpm_openai.runtime.device import devices, memory
     from voxcpm_openai.runtime.device.loader import load_model
     from voxcpm_openai.runtime.device.runner import ModelRunner
-    from voxcpm_openai.runtime.device.voice_cache import VoiceCache
+    from voxcpm_openai.runtime.device.voice_cache import VoiceCache, latents_name
     from voxcpm_openai.runtime.engine.engine import BatchedEngine
+    from voxcpm_openai.runtime.engine.thread_count import ThreadCount
     from voxcpm_openai.runtime.loading import hub
     from voxcpm_openai.runtime.loading.checkpoint import Checkpoint
     from voxcpm_openai.runtime.model.voxcpm2 import VoxCPM2
@@ -132,7 +147,8 @@ def _started(settings: Settings) -> Engine:
     own = settings.of(VoxcpmSettings)
     device = devices.choose(own.device.partition(":")[0])  # see `EngineSpec.device`
     dtype = devices.best_dtype(device) if own.dtype == "auto" else own.dtype
-    torch.set_num_threads(settings.threads or os.cpu_count() or 1)
+    most_threads = settings.threads or available_cores()
+    torch.set_num_threads(most_threads)
     folder = hub.find(own.model)
     selection = PathSelection(
         torch.device(device), dtype, Checkpoint(folder).config(), settings.cache_folder / TRIALS
@@ -145,12 +161,15 @@ def _started(settings: Settings) -> Engine:
         slots = memory.slots_that_fit(model, length, max(memory.GPU_SLOTS, settings.max_streams))
     runner = ModelRunner(
         model,
-        VoiceCache(model, f"{folder.resolve()} {dtype}", settings.cache_folder / "prompts"),
+        VoiceCache(
+            model, latents_name(folder, model.device, dtype), settings.cache_folder / "prompts"
+        ),
         slots=slots,
         length=length,
         capture=selection.capture() if padded else None,
         path=path if padded else None,
         report=selection.refuse,
+        threads=None if padded else ThreadCount(most_threads, torch.set_num_threads),
     )
     # Without graphs, kernels are compiled.
     runner.capture(CAPTURE_SECONDS if path.path.graphs else 0.0)

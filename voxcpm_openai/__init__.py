@@ -27,6 +27,7 @@ from voxcpm_openai.contracts import (
     Utterance,
     Voice,
 )
+from voxcpm_openai.cores import available as available_cores
 from voxcpm_openai.errors import (
     EngineFailed,
     InvalidRequest,
@@ -89,6 +90,7 @@ __all__ = [
     "Utterance",
     "Voice",
     "__version__",
+    "available_cores",
     "clip_content",
     "hookimpl",
     "plugin_settings",

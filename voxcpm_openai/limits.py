@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import threading
 import time
 from collections import Counter
@@ -11,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
+from voxcpm_openai import cores
 from voxcpm_openai.errors import ClientLeft, Overloaded, RateLimited
 from voxcpm_openai.gate import DeadlineGate
 
@@ -46,7 +46,7 @@ class StreamLimiter:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.gate = DeadlineGate((os.cpu_count() or 1) + 1)
+        self.gate = DeadlineGate(cores.available() + 1)
         self.on_enter: Callable[[], None] = lambda: None
         """Called when a stream begins, in its thread; must not wait."""
         self.on_leave: Callable[[], None] = lambda: None

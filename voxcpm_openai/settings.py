@@ -147,7 +147,12 @@ class Settings:
         min=0,
         max=10**7,
     )
-    threads: int = setting(0, "CPU threads for the engine. 0: one per core.", min=0, max=1024)
+    threads: int = setting(
+        0,
+        "The most CPU threads of the engine. 0: one for each core that it may use.",
+        min=0,
+        max=1024,
+    )
     default_voice: str = setting("alloy", "The voice of requests that name none.")
     max_input_chars: int = setting(
         4096,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
 
 from tests.support.hibari import plugin
-from voxcpm_openai import Settings
+from voxcpm_openai import Settings, available_cores
 
 
 def test_the_plugin_registers_the_engine_and_its_model_id() -> None:
@@ -39,6 +38,6 @@ def test_threads_are_the_number_of_segments_made_at_once(monkeypatch: pytest.Mon
             pass
 
     monkeypatch.setattr("hibari.Hibari", Quick)
-    cores = os.cpu_count() or 1
+    cores = available_cores()
     assert plugin.start(Settings(threads=0)).status().details["threads"] == cores
     assert plugin.start(Settings(threads=cores + 1)).status().details["threads"] == cores + 1

@@ -28,6 +28,12 @@ def test_the_engine_benchmark_measures_both_sides_and_their_ratio(tmp_path: Path
     assert "patch_ratio" in printed
 
 
+def test_the_engine_benchmark_ends_beside_a_busy_process(tmp_path: Path) -> None:
+    options = (*SMALL, "--streams", "1", "--patches", "4", "--beside", "1")
+    (row,), _ = rows_of(tmp_path, "benchmarks/engine.py", *options)
+    assert min(row["ours_patch"], row["beside"], row["loss"]) > 0
+
+
 def test_the_long_text_benchmark_measures_both_sides(tmp_path: Path) -> None:
     (ours, upstream, ratio), printed = rows_of(tmp_path, "benchmarks/long_text.py", *SMALL)
     assert 0 < ours["first"] < ours["end"]

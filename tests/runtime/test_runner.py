@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from voxcpm_openai.runtime.device.runner import Continuation, ModelRunner, join_
 from voxcpm_openai.runtime.device.voice_cache import VoiceCache
 from voxcpm_openai.runtime.engine.engine import BatchedEngine
 from voxcpm_openai.runtime.engine.job import Job, LengthEstimate
+from voxcpm_openai.runtime.engine.thread_count import ThreadCount
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 from voxcpm_openai.testing.tiny_checkpoints import KINDS
 
@@ -146,3 +148,24 @@ def test_status_shows_device_and_memory(engine: BatchedEngine) -> None:
     details = engine.status().details["runner"]
     assert details["device"] == "cpu"
     assert details["memory_bytes"] > 1e6
+
+
+def test_each_step_on_a_cpu_gets_the_threads_that_the_load_allows(model: Kinds) -> None:
+    steps: list[object] = []
+
+    class Counted(ThreadCount):
+        @contextmanager
+        def step(self, kind: Hashable) -> Iterator[None]:
+            steps.append(kind)
+            yield
+
+    ours, threads = model("voxcpm15"), Counted(2, lambda _: None)
+    runner = ModelRunner(ours, VoiceCache(ours, "x"), slots=2, length=256, threads=threads)
+    engine = BatchedEngine(runner, rows_per_step=2, max_waiting=4, max_wait=600)
+    try:
+        synthesize(engine, options={"inference_steps": 3})
+        details = engine.status().details["runner"]
+    finally:
+        engine.stop()
+    assert (1, 3) in steps
+    assert details["threads"] == {"now": 2, "most": 2}

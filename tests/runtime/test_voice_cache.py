@@ -12,7 +12,8 @@ import soundfile
 import torch
 
 from voxcpm_openai import InvalidRequest
-from voxcpm_openai.runtime.device.voice_cache import VoiceCache
+from voxcpm_openai.runtime.device.loader import load_model
+from voxcpm_openai.runtime.device.voice_cache import VoiceCache, latents_name
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 from voxcpm_openai.testing.tiny_checkpoints import KINDS
 
@@ -73,6 +74,31 @@ def test_the_folder_caches_clips_by_content_and_model(
     soundfile.write(clip, np.zeros(12_000), 24_000)
     VoiceCache(model(kind), kind, folder).get(clip)
     assert len(calls) == 3
+
+
+def test_on_a_cpu_a_change_of_dtype_encodes_no_clip_again(
+    kind: str,
+    checkpoint: Callable[[str], Path],
+    clip: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder, found = checkpoint(kind), []
+    models = [load_model(folder, "cpu", dtype) for dtype in ("float32", "bfloat16")]
+    calls = count_encodings(models[0], monkeypatch)
+    for model, dtype in zip(models, ("float32", "bfloat16"), strict=True):
+        exact = VoiceCache(model, "unnamed").get(clip).latents
+        name = latents_name(folder, model.device, dtype)
+        found.append(VoiceCache(model, name, tmp_path / "cache").get(clip).latents)
+        assert torch.equal(found[-1], exact)
+    assert torch.equal(*found)
+    assert len(calls) == 3, "two without a folder, one with it"
+
+
+def test_a_gpu_that_rounds_has_latents_of_its_own() -> None:
+    folder, gpu = Path("model"), torch.device("cuda")
+    names = {latents_name(folder, gpu, dtype) for dtype in ("float32", "bfloat16")}
+    assert len(names) == 2
 
 
 def test_a_truncated_file_is_encoded_again(

@@ -31,25 +31,26 @@ def _checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu, "accelerator", lambda: "cuda")
 
 
+THREADS = ["threads on the CPU: 3, fewer while other programs need the cores"]
+
+
 def notes(**variables: str) -> list[str]:
     environ = {f"VOXCPM_{name.upper()}": value for name, value in variables.items()}
-    return list(plugin.notes(Settings(raw=RawSettings(environ=environ))))
+    return list(plugin.notes(Settings(threads=3, raw=RawSettings(environ=environ))))
 
 
 def test_before_the_first_start_it_says_that_paths_are_tried() -> None:
     assert notes() == notes(kernels="torch") == TRIES
 
 
-@pytest.mark.parametrize(
-    "variables", [{"device": "cpu"}, {"kernels": "torch", "cuda_graphs": "false"}]
-)
-def test_where_nothing_is_tried_it_says_nothing(variables: dict[str, str]) -> None:
-    assert notes(**variables) == []
+def test_where_nothing_is_tried_it_says_nothing() -> None:
+    assert notes(kernels="torch", cuda_graphs="false") == []
 
 
-def test_without_a_gpu_it_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_cpu_it_says_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert notes(device="cpu") == THREADS
     monkeypatch.setattr(gpu, "accelerator", lambda: None)
-    assert notes() == []
+    assert notes() == THREADS
 
 
 def test_after_a_start_it_says_what_was_chosen_and_why_not_the_others(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ ALLOWED_PARTS: dict[str, set[str]] = {
     **{
         part: set()
         for part in (
-            "addresses english errors files load_client logs names playout server_check "
+            "addresses cores english errors files load_client logs names playout server_check "
             "setting_types"
         ).split()
     },
@@ -76,7 +76,7 @@ ALLOWED_PARTS: dict[str, set[str]] = {
     "spanish": {"english"},
     "text": {"contracts", "settings"},
     "plugin_loader": {"errors", "hookspecs", "settings"},
-    "limits": {"errors", "gate"},
+    "limits": {"cores", "errors", "gate"},
     "accounts": {"errors", "files", "limits", "principal", "settings"},
     "metrics": {"__init__", "errors", "lifecycle", "limits", "playout"},
     "hookspecs": {"contracts", "formats", "settings"},
@@ -101,10 +101,12 @@ ALLOWED_PARTS: dict[str, set[str]] = {
     | set("accounts cache text lexicons lifecycle limits metrics registry resolve voices".split()),
     "load_test": {"audio", "errors", "load_client", "playout"},
     "embedded": {"audio", "contracts", "english", "errors", "gate", "playout"},
-    "runtime": set("__init__ audio contracts errors gpus playout setting_types settings".split()),
+    "runtime": set(
+        "__init__ audio contracts cores errors gpus playout setting_types settings".split()
+    ),
     "web": CORE | {"__init__", "output_chain"},
     "app": {"context", "settings", "web"},
-    "server": {"context", "errors", "settings", "web"},
+    "server": {"context", "cores", "errors", "settings", "web"},
     "wsgi": {"addresses", "app", "context", "errors", "gpus", "serving", "settings", "web"},
     "start_checks": {"accounts", "addresses", "errors", "lexicons", "registry", "settings"}
     | {"worker_plan"},
@@ -113,7 +115,7 @@ ALLOWED_PARTS: dict[str, set[str]] = {
     | {"worker_plan"},
     "gunicorn_conf": {"errors", "gpus", "logs", "master", "server", "serving", "settings"},
     "cli": CORE | {"__init__", "load_test", "runtime", "server_check", "start_checks"},
-    "__init__": LEAVES | {"audio", "gate", "generator_stream", "hookspecs"},
+    "__init__": LEAVES | {"audio", "cores", "gate", "generator_stream", "hookspecs"},
     "__main__": {"cli"},
     "testing": {
         "__init__",

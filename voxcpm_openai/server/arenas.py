@@ -10,6 +10,8 @@ from __future__ import annotations
 import ctypes
 import os
 
+from voxcpm_openai import cores
+
 LEAST = 2
 """Arenas on a machine with one core."""
 
@@ -23,4 +25,4 @@ def limit_arenas() -> None:
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     if mallopt is not None:
-        mallopt(_M_ARENA_MAX, max(LEAST, os.cpu_count() or 1))
+        mallopt(_M_ARENA_MAX, max(LEAST, cores.available()))

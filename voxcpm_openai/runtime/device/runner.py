@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import resource
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -26,6 +26,7 @@ from voxcpm_openai.runtime.device.voice_cache import VoiceCache
 from voxcpm_openai.runtime.device.watched_step import WatchedStep, reported
 from voxcpm_openai.runtime.engine.job import Job
 from voxcpm_openai.runtime.engine.runner_protocol import FinishedStep, Step
+from voxcpm_openai.runtime.engine.thread_count import ThreadCount
 from voxcpm_openai.runtime.errors import DeviceError, WrongAudio
 from voxcpm_openai.runtime.model.noise import Noise
 from voxcpm_openai.runtime.model.ops import TorchOps
@@ -100,11 +101,16 @@ class ModelRunner:
         capture: Capture | None = None,
         path: PathReport | None = None,
         report: Callable[[str], None] = lambda _: None,
+        threads: ThreadCount | None = None,
     ) -> None:
-        """``path``: how the steps run; ``report`` is told why it must not be used again."""
+        """``path``: how the steps run; ``report`` is told why it must not be used again.
+
+        ``threads``: those of a step on a CPU; without it they stay as they are.
+        """
         self._model = model
         self._path = path
         self._report = report
+        self._threads = threads
         self._voices = voices
         self._length = length
         self._count = slots
@@ -202,6 +208,14 @@ class ModelRunner:
     def _step_unpadded(self, slots: Sequence[int]) -> FinishedStep:
         """Run a step of exactly these rows."""
         states = [self._slot_states[slot] for slot in slots]
+        solver_steps = [state.job.steps for state in states]
+        kind = (len(states), sum(solver_steps))
+        with nullcontext() if self._threads is None else self._threads.step(kind):
+            return self._make_patches(slots, states, solver_steps)
+
+    def _make_patches(
+        self, slots: Sequence[int], states: Sequence[SlotState], solver_steps: Sequence[int]
+    ) -> FinishedStep:
         frames, channels = self._model.latent_shape
         seeds, numbers, cfg = (
             torch.tensor(values).to(self._model.device, non_blocking=True)
@@ -213,7 +227,7 @@ class ModelRunner:
         )  # [B] each
         noise = self._noise(seeds, numbers, channels, frames)  # [B, C, P]
         latents, stop_flags = self._model.step(
-            self._slots, slots, noise, [state.job.steps for state in states], cfg
+            self._slots, slots, noise, solver_steps, cfg
         )  # [B, P, C], [B]
         samples = self._model.decode(self._slots, slots, latents)  # [B, patch_samples]
         self._store_patches(slots, latents)
@@ -251,13 +265,15 @@ class ModelRunner:
     def status(self) -> Mapping[str, object]:
         """Return the device, the dtype, the number of slots and the memory in use in bytes.
 
-        On a GPU also the numbers of ``graphs``, and the ``path`` that the steps run on.
+        On a GPU also the numbers of ``graphs``, and the ``path`` that the steps run on; on a CPU
+        the ``threads`` of a step, now and at most.
         """
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         if self._model.device.type != "cpu":
             memory = devices.used_bytes(self._model.device)
         graphs = {} if self._graphs is None else {"graphs": self._graphs.status()}
         path = {} if self._path is None else {"path": self._path.as_json()}
+        threads = {} if self._threads is None else {"threads": self._threads.status()}
         return {
             "device": str(self._model.device),
             "dtype": "int8" if self._model.int8 else str(self._model.dtype).removeprefix("torch."),
@@ -265,6 +281,7 @@ class ModelRunner:
             "memory_bytes": memory,
             **graphs,
             **path,
+            **threads,
         }
 
     @contextmanager

@@ -31,6 +31,15 @@ MAX_ENTRIES = 64
 """Voices in memory; a clip of 10 s takes 2.4 MB for VoxCPM2 and far less for the others."""
 
 
+def latents_name(folder: Path, device: torch.device, dtype: str) -> str:
+    """Return the name of the model in ``folder`` for ``VoiceCache``.
+
+    Models with the same name encode a clip to the same latents: on a CPU in every dtype, since the
+    VAE is float32.  On a GPU its products may be rounded beside bfloat16.
+    """
+    return f"{folder.resolve()}" if device.type == "cpu" else f"{folder.resolve()} {dtype}"
+
+
 @dataclass(frozen=True, slots=True)
 class EncodedVoice:
     """An encoded clip: ``latents [T, P, C]``, and its prefill.
