@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from voxcpm_openai.setting_types import plugin_settings, setting
     from voxcpm_openai.settings import Settings
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "AudioEncoder",

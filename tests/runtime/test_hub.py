@@ -148,16 +148,18 @@ def test_an_unreachable_hub_names_a_folder_to_fill_by_hand(
     assert "audiovae.pth" in result.output
 
 
-def test_pull_prints_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_pull_prints_the_folder(
+    monkeypatch: pytest.MonkeyPatch, checkpoint: Callable[[str], Path]
+) -> None:
     requested: list[str] = []
 
     def download(model: str, **_: object) -> str:
         requested.append(model)
-        return str(tmp_path)
+        return str(checkpoint("voxcpm15"))
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     result = CliRunner().invoke(main, ["pull"])
-    assert result.output.strip() == str(tmp_path)
+    assert result.output.strip() == str(checkpoint("voxcpm15"))
     assert requested == ["openbmb/VoxCPM1.5"]
 
 

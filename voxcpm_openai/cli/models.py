@@ -27,8 +27,12 @@ def models() -> None:
 
 @click.command()
 @click.argument("model", required=False)
-def pull(model: str | None) -> None:
-    """Download MODEL (a hub id; default VOXCPM_MODEL); an interrupted download is resumed."""
+@click.option("--mirror", metavar="URL", help="The hub to ask; default HF_ENDPOINT, or the hub.")
+def pull(model: str | None, mirror: str | None) -> None:
+    """Download MODEL (a hub id; default VOXCPM_MODEL), and compare its files with their checksums.
+
+    An interrupted download is resumed.
+    """
     if importlib.util.find_spec("huggingface_hub") is None:
         raise click.ClickException(
             "the package huggingface_hub is missing; pip install 'voxcpm-openai[voxcpm]'."
@@ -36,4 +40,4 @@ def pull(model: str | None) -> None:
     from voxcpm_openai.runtime.loading import hub
     from voxcpm_openai.runtime.settings import VoxcpmSettings
 
-    click.echo(hub.pull(model or load_settings().of(VoxcpmSettings).model))
+    click.echo(hub.pull(model or load_settings().of(VoxcpmSettings).model, mirror))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from voxcpm_openai.runtime.errors import HubError
-from voxcpm_openai.runtime.loading import files
+from voxcpm_openai.runtime.loading import checksums, files
 
 PATTERNS = ["*.json", "*.safetensors", "*.bin", "*.pth"]
 """The files of a checkpoint; the hub's repositories contain pictures and demos too."""
@@ -42,27 +42,43 @@ def find(model: str) -> Path:
     return folder
 
 
-def pull(model: str) -> Path:
+def pull(model: str, mirror: str | None = None) -> Path:
     """Download a checkpoint from the hub, with progress bars, and return its folder.
 
-    Resumes an interrupted download.  Raises HubError, which names a folder to fill by hand.
+    ``mirror``: the URL of a hub to ask instead, else that of ``HF_ENDPOINT``.  Resumes an
+    interrupted download, and compares all files with their checksums, also those that were there.
+    Raises HubError, which names a folder to fill by hand.
     """
     if Path(model).expanduser().is_dir() or _looks_like_path(model):
         raise HubError(f"{model!r} is a folder, not the id of a checkpoint on the hub.")
     try:
-        return _snapshot(model, offline=False)
+        folder = _snapshot(model, offline=False, mirror=mirror)
     except (OSError, ValueError) as error:
         by_hand = Path.home() / "voxcpm" / model.rpartition("/")[2]
         raise HubError(
-            f"{model!r} cannot be fetched: {error}. You can put {NEEDED} into a folder by hand, "
+            f"{model!r} cannot be fetched: {error}. What has arrived is kept: the same command "
+            "resumes. Without a way to the hub, name a mirror (--mirror URL, or HF_ENDPOINT), copy "
+            f"the cache of a machine that has pulled it, or put {NEEDED} into a folder by hand, "
             f"such as {by_hand}, and start with VOXCPM_MODEL={by_hand}."
         ) from error
+    if damaged := [path.name for path in sorted(folder.rglob("*")) if not checksums.holds(path)]:
+        raise HubError(
+            f"{model!r}: {', '.join(damaged)} had another checksum than the hub's, and "
+            f"{'was' if len(damaged) == 1 else 'were'} removed. Pull it again."
+        )
+    if faults := files.faults(
+        folder
+    ):  # without a way to the hub, its library returns what is there
+        raise HubError(f"{model!r} is not complete: {'; '.join(faults)}. Pull it again.")
+    return folder
 
 
-def _snapshot(model: str, *, offline: bool) -> Path:
+def _snapshot(model: str, *, offline: bool, mirror: str | None = None) -> Path:
     from huggingface_hub import snapshot_download
 
-    return Path(snapshot_download(model, allow_patterns=PATTERNS, local_files_only=offline))
+    return Path(
+        snapshot_download(model, allow_patterns=PATTERNS, local_files_only=offline, endpoint=mirror)
+    )
 
 
 def _looks_like_path(model: str) -> bool:
