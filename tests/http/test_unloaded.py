@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
 from flask.testing import FlaskClient
 
 from tests.conftest import running
+from voxcpm_openai import Engine
 from voxcpm_openai.errors import StartError
 from voxcpm_openai.lifecycle import EngineLifecycle
 from voxcpm_openai.settings import Settings
@@ -31,14 +32,19 @@ def life(client: FlaskClient) -> EngineLifecycle:
     return context_of(client.application).engine
 
 
+def replace_start(client: FlaskClient, start: Callable[[Settings], Engine]) -> None:
+    """Let the engine be loaded in another way."""
+    choice = life(client)._choice
+    life(client)._choice = replace(choice, spec=replace(choice.spec, start=start))
+
+
 def fail(client: FlaskClient) -> None:
     """Let the engine not be loaded."""
 
-    def start(_: Settings) -> None:
+    def start(_: Settings) -> Engine:
         raise StartError("no memory is free")
 
-    choice = life(client)._choice
-    life(client)._choice = replace(choice, spec=replace(choice.spec, start=start))  # type: ignore[arg-type]
+    replace_start(client, start)
 
 
 def test_the_server_is_ready_and_says_that_a_request_loads_it(unloaded: FlaskClient) -> None:
@@ -113,11 +119,11 @@ def test_a_load_that_takes_too_long_is_a_503_engine_loading(tone_settings: Setti
         life(client).unload()
         choice, go = life(client)._choice, threading.Event()
 
-        def start(settings: Settings) -> object:
+        def start(settings: Settings) -> Engine:
             assert go.wait(20)
             return choice.spec.start(settings)
 
-        life(client)._choice = replace(choice, spec=replace(choice.spec, start=start))  # type: ignore[arg-type]
+        replace_start(client, start)
         reply = client.post(SPEECH, json=GOOD)
         assert (reply.status_code, reply.get_json()["error"]["code"]) == (503, "engine_loading")
         assert reply.headers["Retry-After"] == "5"

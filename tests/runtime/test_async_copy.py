@@ -108,7 +108,7 @@ def test_a_slot_can_be_taken_while_its_last_samples_are_in_flight(
         torch.testing.assert_close(outputs[stream], expected, atol=1e-5, rtol=0)
 
 
-def no_wait_for_the_latents(_: pytest.MonkeyPatch, batch: Batch, side: AsyncSideStream) -> None:
+def no_wait_for_the_latents(patch: pytest.MonkeyPatch, batch: Batch, side: AsyncSideStream) -> None:
     """The VAE does not wait for the acoustic stage."""
     queue = side._device.queue
 
@@ -116,7 +116,7 @@ def no_wait_for_the_latents(_: pytest.MonkeyPatch, batch: Batch, side: AsyncSide
         if getattr(work, "__name__", "") != "synchronize" or side._device.current != SIDE:
             queue(work)
 
-    side._device.queue = skip  # type: ignore[method-assign]
+    patch.setattr(side._device, "queue", skip)
 
 
 def no_wait_for_the_vae(patch: pytest.MonkeyPatch, _: Batch, side: AsyncSideStream) -> None:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from tests.support.runtime.graph_batch import Counted
 from tests.support.runtime.paths import FaultyCapture, broken
 from voxcpm_openai.contracts import Samples, Segment, Utterance, Voice
 from voxcpm_openai.errors import Unavailable
+from voxcpm_openai.runtime.device.async_copy import DeviceStep
 from voxcpm_openai.runtime.device.cuda_graphs import enforce_eager
 from voxcpm_openai.runtime.device.execution_path import SAFE, ExecutionPath, PathReport
 from voxcpm_openai.runtime.device.runner import ModelRunner
@@ -122,19 +122,15 @@ def test_a_fault_while_a_step_is_waited_for_is_reported(
     model: Kinds, error: DeviceError | WrongAudio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours, reports = model("voxcpm15"), []
-    runner = runner_of(ours, reports)
-    stream = Counted("the", patches=2)
-    parts = stream.begin(ours, runner._slots, 0)
-    assert runner._graphs
-    runner._graphs.begin(0, parts, seed=1, cfg=2.0, steps=2)
-    runner._slot_states[0] = None  # type: ignore[assignment]
-    monkeypatch.setattr(runner, "_store_patches", lambda *_: None)
-    step = runner.launch([0])
+    engine = engine_of(runner_of(ours, reports))
 
-    def fail() -> None:
+    def fail(_: DeviceStep) -> None:
         raise error
 
-    monkeypatch.setattr(step, "_step", type("Lost", (), {"stop_flags": staticmethod(fail)}))
-    with pytest.raises(type(error)):
-        step.stop_flags()
-    assert reports == [str(error)]
+    monkeypatch.setattr(DeviceStep, "stop_flags", fail)
+    try:
+        with pytest.raises(Unavailable):
+            speech_of(engine)
+        assert reports == [str(error)]
+    finally:
+        engine.stop()

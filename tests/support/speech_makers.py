@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 from voxcpm_openai.errors import ClientLeft
 
@@ -18,8 +19,8 @@ class Engine:
         self.asked = threading.Semaphore(0)
         self.makers: list[Maker] = []
 
-    def maker(self, **facts: object) -> Maker:
-        self.makers.append(Maker(self, **facts))  # type: ignore[arg-type]
+    def maker(self, **facts: Any) -> Maker:
+        self.makers.append(Maker(self, **facts))
         return self.makers[-1]
 
     def wait_asked(self) -> None:

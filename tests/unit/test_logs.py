@@ -6,6 +6,7 @@ import json
 import logging
 import logging.config
 import sys
+from typing import Any
 
 import pytest
 
@@ -45,6 +46,5 @@ def test_a_trace_is_in_the_line_of_its_error() -> None:
 
 @pytest.mark.parametrize("format_", ["text", "json"])
 def test_the_configuration_is_one_that_logging_takes(format_: str) -> None:
-    logging.config.DictConfigurator(logging_config("info", format_)).configure_formatter(
-        logging_config("info", format_)["formatters"][format_]  # type: ignore[index]
-    )
+    config: Any = logging_config("info", format_)
+    logging.config.DictConfigurator(config).configure_formatter(config["formatters"][format_])

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.speech_makers import PARTS, SECONDS, Engine
+from voxcpm_openai.cache.shared import Listener
 from voxcpm_openai.cache.source import Source
 from voxcpm_openai.cache.speech_cache import SpeechCache
 from voxcpm_openai.errors import ClientLeft, RateLimited, SynthesisFailed
@@ -170,14 +171,14 @@ def test_when_all_have_left_the_work_ends_and_nothing_is_stored(
 
 
 def test_one_who_comes_after_all_have_left_is_not_told_of_it(
-    cache: SpeechCache, engine: Engine, pool: ThreadPoolExecutor
+    cache: SpeechCache, engine: Engine, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with ended(cache, engine):
         ((first, gone),) = reading(cache, engine, pool, 1)
         maker = engine.makers[0]
         released = threading.Event()
         cancel = maker.cancel
-        maker.cancel = lambda: released.set()  # type: ignore[method-assign]
+        monkeypatch.setattr(maker, "cancel", released.set)
         first.cancel()
         assert released.is_set()
         late = cache.source("a", engine.maker())
@@ -242,8 +243,8 @@ def test_one_that_grows_too_long_is_not_kept_and_shared_no_more(
         third = cache.source("a", engine.maker())
         assert read(second) == b"onetwothree"
         assert next(first) == b"three"
-        held = second._shared.parts  # type: ignore[attr-defined]
-        assert held == [b"", b"", b""]
+        assert isinstance(second, Listener)
+        assert second._shared.parts == [b"", b"", b""]
         assert read(first) == b""
         engine.let(9)
         assert read(third) == b"onetwothree"

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -160,21 +161,21 @@ def test_a_full_disk_leaves_nothing_is_logged_once_and_works_again(
     open_ = Path.open
 
     class Full:
-        def __init__(self, file: object) -> None:
+        def __init__(self, file: IO[bytes]) -> None:
             self.file = file
 
         def __enter__(self) -> Full:
             return self
 
         def __exit__(self, *_: object) -> None:
-            self.file.close()  # type: ignore[attr-defined]
+            self.file.close()
 
         def write(self, data: bytes) -> None:
-            self.file.write(data[:5])  # type: ignore[attr-defined]
+            self.file.write(data[:5])
             raise OSError(errno.ENOSPC, "No space left on device")
 
     def opened(path: Path, mode: str = "r") -> object:
-        file = open_(path, mode)
+        file: IO[bytes] = open_(path, mode)
         return Full(file) if full and path.suffix == ".part" else file
 
     monkeypatch.setattr(Path, "open", opened)

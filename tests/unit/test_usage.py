@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -95,9 +95,9 @@ def test_a_recorder_writes_after_a_while_in_a_thread_of_its_own(store: UsageStor
     written = threading.Event()
 
     class Watched(UsageStore):
-        def add(self, usage: object) -> None:
+        def add(self, usage: Mapping[Slot, Amounts]) -> None:
             assert threading.current_thread().name == "usage"
-            super().add(usage)  # type: ignore[arg-type]
+            super().add(usage)
             written.set()
 
     recorder = UsageRecorder(Watched(store.path.parent), interval=0.01)
