@@ -35,7 +35,7 @@ class Served:
             "VOXCPM_MODEL": str(folder),
             "VOXCPM_DEVICE": bench.device.type,
             "VOXCPM_DTYPE": bench.dtype,
-            "VOXCPM_CUDA_GRAPHS": "true",
+            "VOXCPM_CUDA_GRAPHS": "on" if bench.on_gpu else "off",
             "VOXCPM_KERNELS": bench.kernels,
             "VOXCPM_MAX_STREAMS": str(MAX_STREAMS),
             "VOXCPM_WORKERS": "1",

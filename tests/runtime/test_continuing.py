@@ -18,7 +18,7 @@ from voxcpm_openai.runtime.device.runner import Continuation, ModelRunner
 from voxcpm_openai.runtime.device.voice_cache import VoiceCache
 from voxcpm_openai.runtime.engine import job
 from voxcpm_openai.runtime.engine.engine import BatchedEngine
-from voxcpm_openai.runtime.engine.runner_protocol import FinishedStep, Step
+from voxcpm_openai.runtime.engine.runner_protocol import Step
 from voxcpm_openai.runtime.engine.stream import BatchedStream, StreamContinuation
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 from voxcpm_openai.settings import Settings
@@ -37,7 +37,7 @@ class RecordingRunner(ModelRunner):
 
     def launch(self, slots: Sequence[int]) -> Step:
         step = super().launch(slots)
-        assert isinstance(step, FinishedStep)
+        assert step.done  # so that its audio may be read twice
         for slot, samples in zip(step.slots, step.samples(), strict=True):
             state = self._slot_states[slot]
             self.patches.setdefault(state.job.index, []).append((state.patches[-1], samples))

@@ -148,7 +148,7 @@ def test_the_rows_with_targets_come_first(bench: Bench) -> None:
     early = listed[: listed.index("nano: 2, 2 streams")]
     assert "engine: 2, 256 listeners, burst" in early
     assert {line.split(":")[0] for line in early} == {
-        "nano", "http", "parity", "step", "upstream", "engine",
+        "nano", "http", "paths", "parity", "step", "upstream", "engine",
     }  # fmt: skip
     http = [line for line in listed if line.startswith("http: 1.5")]
     assert http[2:] == [
