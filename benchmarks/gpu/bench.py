@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import torch
 
 from benchmarks.lib.report import Row
-from voxcpm_openai.runtime.device.cuda_graphs import Capture, CudaCapture
+from voxcpm_openai.runtime.device.capture import Capture, CudaCapture
 from voxcpm_openai.runtime.device.loader import load_model, make_ops
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 from voxcpm_openai.testing import checkpoints, tiny_checkpoints

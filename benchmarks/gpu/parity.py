@@ -22,7 +22,8 @@ from benchmarks.gpu.bench import Bench, Task
 from benchmarks.gpu.engine import CAPTURE_SECONDS
 from benchmarks.lib.models import FixedLengthRunner, running, utterance
 from benchmarks.lib.report import Row
-from voxcpm_openai.runtime.device.cuda_graphs import Capture, GraphRunner, enforce_eager
+from voxcpm_openai.runtime.device.capture import Capture, enforce_eager
+from voxcpm_openai.runtime.device.cuda_graphs import GraphRunner
 from voxcpm_openai.runtime.device.loader import load_model
 from voxcpm_openai.runtime.engine.engine import BatchedEngine
 from voxcpm_openai.runtime.model.state import Slots

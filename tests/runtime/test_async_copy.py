@@ -12,7 +12,7 @@ from tests.support.runtime.async_device import SIDE, STEPS, AsyncDevice, AsyncSi
 from tests.support.runtime.graph_batch import Batch, Counted, different_streams
 from voxcpm_openai.runtime.device import async_copy
 from voxcpm_openai.runtime.device.async_copy import AsyncCopy, DeviceStep
-from voxcpm_openai.runtime.device.cuda_graphs import enforce_eager
+from voxcpm_openai.runtime.device.capture import enforce_eager
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 from voxcpm_openai.testing import tiny_checkpoints as tiny
 from voxcpm_openai.testing.streams import Stream, alone

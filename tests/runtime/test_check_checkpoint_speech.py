@@ -16,7 +16,7 @@ from torch import Tensor
 from tests.support.runtime import published as folders
 from tests.support.runtime.checkpoint_tool import run, tool
 from voxcpm_openai.runtime.device import speech_sample
-from voxcpm_openai.runtime.device.cuda_graphs import enforce_eager
+from voxcpm_openai.runtime.device.capture import enforce_eager
 from voxcpm_openai.runtime.device.runner import ModelRunner
 from voxcpm_openai.runtime.loading.published import MODELS
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM

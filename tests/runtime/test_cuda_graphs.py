@@ -12,7 +12,7 @@ from tests.support.runtime.graph_batch import Batch, Counted, assert_same, diffe
 from tests.support.runtime.tape import Recorder
 from voxcpm_openai import InvalidRequest, Samples, Segment, Utterance, Voice
 from voxcpm_openai.runtime.device import cuda_graphs
-from voxcpm_openai.runtime.device.cuda_graphs import Capture, enforce_eager
+from voxcpm_openai.runtime.device.capture import Capture, enforce_eager
 from voxcpm_openai.runtime.device.runner import ModelRunner
 from voxcpm_openai.runtime.device.voice_cache import VoiceCache
 from voxcpm_openai.runtime.engine.engine import BatchedEngine

@@ -14,7 +14,7 @@ import torch
 from tests.support.runtime.graph_batch import Batch, Counted, assert_same
 from tests.support.runtime.tape import Recorder
 from voxcpm_openai.errors import Overloaded
-from voxcpm_openai.runtime.device.cuda_graphs import CudaCapture, Run
+from voxcpm_openai.runtime.device.capture import CudaCapture, Run
 from voxcpm_openai.runtime.device.faults import device_faults
 from voxcpm_openai.runtime.device.runner import ModelRunner
 from voxcpm_openai.runtime.device.voice_cache import VoiceCache

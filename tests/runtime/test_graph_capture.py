@@ -14,7 +14,7 @@ from tests.support.runtime.graph_batch import Batch, Counted, assert_same
 from tests.support.runtime.tape import EmptyAttention, HostError, Recorder
 from voxcpm_openai.runtime.device import cuda_graphs
 from voxcpm_openai.runtime.device.batch_inputs import PrefillQueue
-from voxcpm_openai.runtime.device.cuda_graphs import enforce_eager
+from voxcpm_openai.runtime.device.capture import enforce_eager
 from voxcpm_openai.runtime.device.stages import AcousticStage, LMStage, VAEStage
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 from voxcpm_openai.testing import tiny_checkpoints as tiny

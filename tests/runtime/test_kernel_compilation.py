@@ -12,7 +12,8 @@ import torch
 from tests.runtime.conftest import require
 from tests.support.runtime.graph_batch import Batch
 from voxcpm_openai.runtime.device import cuda_graphs, loader
-from voxcpm_openai.runtime.device.cuda_graphs import GraphRunner, Run, enforce_eager
+from voxcpm_openai.runtime.device.capture import Run, enforce_eager
+from voxcpm_openai.runtime.device.cuda_graphs import GraphRunner
 from voxcpm_openai.runtime.device.stages import AcousticStage, Stage
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 

@@ -16,7 +16,8 @@ import torch
 from tests.support import ROOT
 from voxcpm_openai.errors import StartError
 from voxcpm_openai.runtime.device import cuda_graphs, loader
-from voxcpm_openai.runtime.device.cuda_graphs import GraphRunner, enforce_eager
+from voxcpm_openai.runtime.device.capture import enforce_eager
+from voxcpm_openai.runtime.device.cuda_graphs import GraphRunner
 from voxcpm_openai.runtime.device.loader import load_model
 from voxcpm_openai.runtime.model.kernels import vae_ops
 from voxcpm_openai.runtime.model.kernels.triton_ops import TritonOps

@@ -9,11 +9,11 @@ import pytest
 from tests.support.runtime.graph_batch import Counted
 from tests.support.runtime.tape import Recorder
 from tests.support.stock import load_plugin
+from voxcpm_openai.runtime.device.capture import enforce_eager
 from voxcpm_openai.runtime.device.cuda_graphs import (
     EVALUATION_COUNTS,
     PRESET_EVALUATIONS,
     GraphRunner,
-    enforce_eager,
 )
 from voxcpm_openai.runtime.device.stages import AcousticStage, VAEStage
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM

@@ -13,7 +13,7 @@ import torch
 from voxcpm_openai import Overloaded, Samples, Segment, Utterance, Voice
 from voxcpm_openai.errors import StartError
 from voxcpm_openai.runtime.device import memory
-from voxcpm_openai.runtime.device.cuda_graphs import enforce_eager
+from voxcpm_openai.runtime.device.capture import enforce_eager
 from voxcpm_openai.runtime.device.runner import ModelRunner
 from voxcpm_openai.runtime.device.voice_cache import VoiceCache
 from voxcpm_openai.runtime.engine.engine import BatchedEngine

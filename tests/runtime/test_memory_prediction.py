@@ -14,7 +14,7 @@ from tests.support.runtime.peak import Peak
 from voxcpm_openai.cli.memory import CARDS, GB
 from voxcpm_openai.runtime.device import memory, vae_precision
 from voxcpm_openai.runtime.device.batch_inputs import MAX_PREFILL_TOKENS
-from voxcpm_openai.runtime.device.cuda_graphs import enforce_eager
+from voxcpm_openai.runtime.device.capture import enforce_eager
 from voxcpm_openai.runtime.device.loader import load_model
 from voxcpm_openai.runtime.device.outline import outline
 from voxcpm_openai.runtime.device.runner import ModelRunner

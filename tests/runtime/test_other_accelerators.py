@@ -16,7 +16,7 @@ from tests.support.runtime.utterances import CLONED
 from voxcpm_openai import Samples, Segment, Utterance, Voice
 from voxcpm_openai.errors import StartError
 from voxcpm_openai.runtime.device import devices, voice_cache
-from voxcpm_openai.runtime.device.cuda_graphs import enforce_eager
+from voxcpm_openai.runtime.device.capture import enforce_eager
 from voxcpm_openai.runtime.device.loader import load_model
 from voxcpm_openai.runtime.device.runner import ModelRunner
 from voxcpm_openai.runtime.device.voice_cache import VoiceCache

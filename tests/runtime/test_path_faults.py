@@ -13,7 +13,7 @@ from tests.support.runtime.paths import FaultyCapture, broken
 from voxcpm_openai.contracts import Samples, Segment, Utterance, Voice
 from voxcpm_openai.errors import Unavailable
 from voxcpm_openai.runtime.device.async_copy import DeviceStep
-from voxcpm_openai.runtime.device.cuda_graphs import enforce_eager
+from voxcpm_openai.runtime.device.capture import enforce_eager
 from voxcpm_openai.runtime.device.execution_path import SAFE, ExecutionPath, PathReport
 from voxcpm_openai.runtime.device.runner import ModelRunner
 from voxcpm_openai.runtime.device.voice_cache import VoiceCache

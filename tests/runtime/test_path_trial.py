@@ -20,6 +20,7 @@ from voxcpm_openai.runtime.device.execution_path import (
 from voxcpm_openai.runtime.errors import DeviceError
 from voxcpm_openai.runtime.model.ops import Ops, TorchOps
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
+from voxcpm_openai.runtime.trial import trial_process
 from voxcpm_openai.runtime.trial.operator_check import OPERATORS
 from voxcpm_openai.runtime.trial.path_choice import choose_path
 from voxcpm_openai.runtime.trial.path_trial import PathRefused, PathTrial
@@ -128,6 +129,16 @@ def test_an_operator_that_is_off_by_three_percent_is_named(
     compare_operators(model(kind), TorchOps())
     with pytest.raises(PathRefused, match=rf"(^|; )operator {name}: the error is 0\.0"):
         compare_operators(model(kind), broken(name, lambda x: x * 1.03))
+
+
+def test_operators_are_compared_once_for_all_of_their_paths(
+    model: Kinds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[Ops] = []
+    monkeypatch.setattr(trial_process, "compare_operators", lambda _, other: compared.append(other))
+    found = dict(verdicts(model("voxcpm15"), ALL, ops(OtherOps()), FaultyCapture))
+    assert found == dict.fromkeys(ALL)
+    assert len(compared) == 1
 
 
 def test_an_operator_that_writes_a_wrong_key_is_named(model: Kinds) -> None:

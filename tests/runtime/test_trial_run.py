@@ -145,6 +145,14 @@ def test_a_path_on_which_the_device_was_lost_is_refused_from_then_on(tmp_path: P
     assert "illegal memory access" in TrialRecord(tmp_path, KEY).lost[TRITON]
 
 
+def test_the_safe_path_is_never_refused(tmp_path: Path) -> None:
+    record = TrialRecord(tmp_path, KEY)
+    with pytest.raises(DeviceError), record.trying(SAFE):
+        raise DeviceError("CUDA error: uncorrectable ECC error")
+    record.lose(SAFE, "the device was lost")
+    assert record.lost == {}
+
+
 @pytest.mark.parametrize(
     ("pid", "age", "ended"),
     [("own", 0, True), ("none", 0, True), ("parent", 0, False), ("parent", 61, True)],
@@ -215,6 +223,35 @@ def test_a_selection_tries_apart_once_and_chooses_each_time(
     assert str(report.path) in lines[0]
     assert "  not triton kernels, eager: operator norm: the error is 0.03" in lines
     assert list(described(tmp_path / "trials", {"x": 2})) == []
+
+
+def test_a_trial_that_took_too_long_is_repeated_at_the_next_start(
+    tmp_path: Path, on_gpu: Trials
+) -> None:
+    on_gpu.refused["triton"] = "its trial took longer than 120 s"
+    for _ in range(2):
+        selection(tmp_path).try_apart("auto", "auto")
+    assert on_gpu.asked == [ALL, [TRITON, TRITON_GRAPHS]]
+
+
+def test_operators_that_can_be_had_later_are_tried_then(
+    model: Any, tmp_path: Path, on_gpu: Trials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as with a compiler that was installed meanwhile."""
+
+    def no_compiler(kernels: str, _: torch.device) -> TorchOps:
+        if kernels == "triton":
+            raise StartError("it needs a C compiler")
+        return TorchOps()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(path_selection, "make_ops", no_compiler)
+        without = selection(tmp_path)
+        without.try_apart("auto", "auto")
+        with small_trials():
+            assert without.select(model("voxcpm15")).refused[TRITON] == "it needs a C compiler"
+    selection(tmp_path).try_apart("auto", "auto")
+    assert on_gpu.asked == [[SAFE, TORCH_GRAPHS], [TRITON, TRITON_GRAPHS]]
 
 
 @pytest.mark.usefixtures("on_gpu")

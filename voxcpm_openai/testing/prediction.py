@@ -27,7 +27,7 @@ FLOP_PER_SECOND = 550e12
 POSITION = 256
 """The positions that each row attends to."""
 SPLIT_ROWS = 8
-"""Up to so many rows, decode attention splits the keys, and a third kernel combines them."""
+"""The largest batch whose decode attention splits the keys, which a third kernel combines."""
 
 
 class Cost(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
-from voxcpm_openai.runtime.device.cuda_graphs import Capture, GraphRunner, Graphs, Run
+from voxcpm_openai.runtime.device.capture import Capture, Run
+from voxcpm_openai.runtime.device.cuda_graphs import GraphRunner, Graphs
 from voxcpm_openai.runtime.device.stages import Stage
 from voxcpm_openai.runtime.model.noise import Noise
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM

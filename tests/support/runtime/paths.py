@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from tests.support.runtime.tape import Recorder
-from voxcpm_openai.runtime.device.cuda_graphs import Run
+from voxcpm_openai.runtime.device.capture import Run
 from voxcpm_openai.runtime.model.ops import TorchOps
 from voxcpm_openai.runtime.trial import path_choice, path_trial, speech_check, trial_process
 

@@ -17,13 +17,11 @@ from torch import Tensor
 
 from voxcpm_openai.runtime.device.async_copy import DeviceStep
 from voxcpm_openai.runtime.device.batch_inputs import MAX_PREFILL_TOKENS, PrefillChunk, PrefillQueue
-from voxcpm_openai.runtime.device.capture import Capture, CudaCapture, Run, enforce_eager
+from voxcpm_openai.runtime.device.capture import Capture, Run, enforce_eager
 from voxcpm_openai.runtime.device.stages import AcousticStage, LMStage, Stage, Stages, VAEStage
 from voxcpm_openai.runtime.errors import DeviceError
 from voxcpm_openai.runtime.model.state import Slots
 from voxcpm_openai.runtime.model.voxcpm import SequencePart, VoxCPM
-
-__all__ = ["Capture", "CudaCapture", "GraphRunner", "Graphs", "Run", "enforce_eager"]
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,8 @@ from torch import Tensor
 from voxcpm_openai.contracts import Segment, Utterance
 from voxcpm_openai.errors import InvalidRequest
 from voxcpm_openai.runtime.device import devices
-from voxcpm_openai.runtime.device.cuda_graphs import Capture, GraphRunner
+from voxcpm_openai.runtime.device.capture import Capture
+from voxcpm_openai.runtime.device.cuda_graphs import GraphRunner
 from voxcpm_openai.runtime.device.execution_path import SAFE, PathReport
 from voxcpm_openai.runtime.device.faults import device_faults
 from voxcpm_openai.runtime.device.voice_cache import VoiceCache
@@ -87,7 +88,7 @@ class ModelRunner:
     """Runs jobs on a model, in ``slots`` slots of ``length`` positions each.
 
     With ``capture``, batches are padded to a few sizes and run over fixed buffers, as a GPU needs
-    it: ``cuda_graphs.CudaCapture``, or ``cuda_graphs.enforce_eager``.  Without it batches are not
+    it: ``capture.CudaCapture``, or ``capture.enforce_eager``.  Without it batches are not
     padded, which suits a CPU.
     """
 

@@ -13,7 +13,7 @@ import torch
 
 from voxcpm_openai.contracts import Samples, Segment, Utterance, Voice
 from voxcpm_openai.runtime.device import devices
-from voxcpm_openai.runtime.device.cuda_graphs import enforce_eager
+from voxcpm_openai.runtime.device.capture import enforce_eager
 from voxcpm_openai.runtime.device.memory import slot_length
 from voxcpm_openai.runtime.device.runner import Continuation, ModelRunner
 from voxcpm_openai.runtime.device.voice_cache import VoiceCache

@@ -19,7 +19,7 @@ WINDOW = 0.1
 LOWER_LOAD, RAISE_LOAD = 0.5, 0.25
 """A thread is given up if others use more than this share of a core, and taken again below."""
 SLOW = 2.0
-"""A step that takes as many times the best of its kind has threads that wait."""
+"""A step has threads that wait if it takes this multiple of the best step of its kind."""
 MAX_KINDS = 256
 """Kinds of steps whose best duration is known at once."""
 AGING = 1.01
@@ -61,9 +61,8 @@ class ThreadCount:
         self._cores = len(cores.bound_to()) if bound_to is None else bound_to
         self._sample: tuple[float, float, float, float] | None = None
         self._best: dict[Hashable, float] = {}
-        self._tried: tuple[Hashable, float] | None = (
-            None  # a slow step, before a thread was given up
-        )
+        # The slow step for which a thread was given up.
+        self._tried: tuple[Hashable, float] | None = None
         self._delay = FIRST_DELAY
         self._raised_at = self._raise_at = -math.inf
 

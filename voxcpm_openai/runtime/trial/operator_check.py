@@ -13,8 +13,8 @@ from torch import Tensor
 from voxcpm_openai.runtime.model.ops import Ops, TorchOps
 
 OWN_ERRORS, TOLERANCE = 2.0, 1e-3
-"""An operator may differ from float32 by so many times the error of PyTorch's in the model's dtype,
-and by so much of the largest number besides."""
+"""The bound on an operator's error against float32, relative to the largest number: a multiple of
+the error of PyTorch's operator in the model's dtype, plus an absolute tolerance."""
 
 OPERATORS = tuple(
     name for name, member in vars(Ops).items() if callable(member) and not name.startswith("_")

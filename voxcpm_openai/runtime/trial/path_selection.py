@@ -16,7 +16,7 @@ from voxcpm_openai import __version__
 from voxcpm_openai.errors import StartError
 from voxcpm_openai.runtime import gpu
 from voxcpm_openai.runtime.device import devices
-from voxcpm_openai.runtime.device.cuda_graphs import Capture, CudaCapture, enforce_eager
+from voxcpm_openai.runtime.device.capture import Capture, CudaCapture, enforce_eager
 from voxcpm_openai.runtime.device.execution_path import (
     SAFE,
     ExecutionPath,
@@ -29,7 +29,7 @@ from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 from voxcpm_openai.runtime.trial.path_choice import choose_path
 from voxcpm_openai.runtime.trial.path_trial import PathTrial
 from voxcpm_openai.runtime.trial.trial_record import TrialRecord
-from voxcpm_openai.runtime.trial.trial_run import run_trial
+from voxcpm_openai.runtime.trial.trial_run import TIMED_OUT, run_trial
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,8 @@ class PathSelection:
         if len(self._paths) == 1:
             make_ops(self._paths[0].kernels, self._device)  # an error before the weights are loaded
             return
-        verdicts = self.record.verdicts
+        missing = self._missing_kernels()
+        verdicts = {**self.record.verdicts, **missing}
         if unknown := [path for path in self._paths if path not in verdicts]:
             logger.info(
                 "trying how the steps run best on %s, in a process of its own", self._device
@@ -73,7 +74,9 @@ class PathSelection:
             dtype = str(DTYPES[self._dtype]).removeprefix("torch.")
             request = {"config": self._config, "device": str(self._device), "dtype": dtype}
             found = run_trial(request, unknown)
-            self.record.keep(found)
+            self.record.keep(
+                {path: why for path, why in found.items() if not (why or "").startswith(TIMED_OUT)}
+            )
             verdicts |= found
         self._refused = {path: why for path in self._paths if (why := verdicts[path]) is not None}
         self._refused |= {
@@ -104,6 +107,16 @@ class PathSelection:
         """Refuse the selected path from the next start on."""
         if self._selected is not None and len(self._paths) > 1:
             self.record.lose(self._selected, reason)
+
+    def _missing_kernels(self) -> dict[ExecutionPath, str]:
+        """Return the paths whose operators cannot be had here; that may change at any start."""
+        missing: dict[str, str] = {}
+        for kernels in {path.kernels for path in self._paths}:
+            try:
+                make_ops(kernels, self._device)
+            except StartError as error:
+                missing[kernels] = str(error)
+        return {path: missing[path.kernels] for path in self._paths if path.kernels in missing}
 
     def _allowed(self, kernels: str, graphs: str) -> Sequence[ExecutionPath]:
         """Return the paths that the settings allow here; ``auto`` is for NVIDIA's GPUs only.

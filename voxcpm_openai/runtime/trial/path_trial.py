@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 import torch
 
 from voxcpm_openai.errors import Overloaded, StartError
-from voxcpm_openai.runtime.device.cuda_graphs import Capture, enforce_eager
+from voxcpm_openai.runtime.device.capture import Capture, enforce_eager
 from voxcpm_openai.runtime.device.execution_path import SAFE, ExecutionPath
 from voxcpm_openai.runtime.device.faults import device_faults
 from voxcpm_openai.runtime.errors import DeviceError

@@ -15,7 +15,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from voxcpm_openai.runtime.device.cuda_graphs import Capture, GraphRunner, Run, enforce_eager
+from voxcpm_openai.runtime.device.capture import Capture, Run, enforce_eager
+from voxcpm_openai.runtime.device.cuda_graphs import GraphRunner
 from voxcpm_openai.runtime.device.execution_path import ExecutionPath
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from voxcpm_openai import __version__
-from voxcpm_openai.runtime.device.execution_path import ExecutionPath, PathReport
+from voxcpm_openai.runtime.device.execution_path import SAFE, ExecutionPath, PathReport
 from voxcpm_openai.runtime.errors import DeviceError
 
 logger = logging.getLogger(__name__)
@@ -61,12 +61,16 @@ class TrialRecord:
         self._update("chosen", {"path": str(report), "refused": refused})
 
     def lose(self, path: ExecutionPath, reason: str) -> None:
-        """Refuse a path from the next start on."""
-        self._update("lost", {_name(path): reason})
+        """Refuse a path from the next start on, but the safe one: there is nothing instead."""
+        if path != SAFE:
+            self._update("lost", {_name(path): reason})
 
     @contextmanager
     def trying(self, path: ExecutionPath) -> Iterator[None]:
         """Try a path in this process.  If the process does not come to the end, it is refused."""
+        if path == SAFE:
+            yield
+            return
         self._update("trying", {_name(path): [os.getpid(), time.time()]})
         try:
             yield

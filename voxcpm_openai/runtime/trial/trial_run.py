@@ -13,6 +13,8 @@ from voxcpm_openai.runtime.device.execution_path import ExecutionPath, Verdict
 
 SECONDS = 120.0
 """How long the process may take; most of it compiles kernels."""
+TIMED_OUT = "its trial took longer than"
+"""How the reason begins that says nothing of a path: kernels are compiled faster a second time."""
 COMMAND = (sys.executable, "-m", "voxcpm_openai.runtime.trial.trial_process")
 
 
@@ -42,7 +44,7 @@ def run_trial(
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             output, _ = process.communicate()
-            ended = f"its trial took longer than {seconds:g} s"
+            ended = f"{TIMED_OUT} {seconds:g} s"
     known = dict(_verdicts(output))
     return {path: known.get(path, ended) for path in paths}
 
