@@ -98,9 +98,10 @@ class AppContext:
 
     @cached_property
     def state(self) -> StatePublisher:
-        """Writes the state of this process to ``metrics``."""
+        """Publishes the state of this process to ``metrics``."""
         model = self.resolver.default_model
-        return StatePublisher(self.metrics, self.engine, self.limits, self.sockets, model)
+        counts = self.cache.counts if self.cache else None
+        return StatePublisher(self.metrics, self.engine, self.limits, self.sockets, model, counts)
 
     def resolver_for(self, engine_name: str) -> Resolver:
         """Return what resolves requests for an engine, which need not run."""

@@ -44,13 +44,13 @@ def post_fork(server: Any, worker: Any) -> None:
 
 
 def child_exit(server: Any, worker: Any) -> None:
-    """Free the row and the GPU of a worker that has ended, however it did."""
+    """Free the row and the GPU of a worker that has ended, also one that was killed."""
     server.voxcpm_openai.board.free(worker.row)
-    server.voxcpm_openai.metrics.forget(worker.pid)
+    server.voxcpm_openai.metrics.mark_process_dead(worker.pid)
 
 
 def on_exit(server: Any) -> None:
-    """Remove what the server has kept while it ran."""
+    """Remove the folder of the metrics."""
     server.voxcpm_openai.metrics.remove()
 
 
@@ -71,7 +71,7 @@ worker_class = "voxcpm_openai.server.worker.Worker"
 threads = handles.threads(_settings)
 sendfile = False  # a response is sent by the event loop
 _shm = Path("/dev/shm")
-# A disk could stall the heartbeat, and requests that are counted.
+# Writes to a disk could stall the heartbeat and the metrics of requests.
 _runtime_folder = _shm if os.access(_shm, os.W_OK) else Path(tempfile.gettempdir())
 worker_tmp_dir = str(_runtime_folder)
 preload_app = False  # CUDA does not survive a fork

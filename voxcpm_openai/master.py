@@ -47,7 +47,7 @@ class Master:
         """Check whether the server can start.  Raises StartError with every problem.
 
         ``configuration``: the module from which gunicorn's configuration comes, made of the
-        ``settings``; ``folder``: where to keep what only lasts as long as the server.
+        ``settings``; ``folder``: the parent of the metrics' folder.
         """
         # Before plugins are loaded: one may import prometheus_client.
         self.metrics = MetricsFolder(folder, uid=arbiter.cfg.uid, gid=arbiter.cfg.gid)
@@ -79,7 +79,7 @@ class Master:
                 for one in worker.sockets
                 if one.cfg_addr != self._settings.admin_address
             ),
-            report_ready=partial(_signal, worker.ppid) if self._notify_socket else _nobody,
+            report_ready=partial(_signal, worker.ppid) if self._notify_socket else _no_report,
             workers=max(1, self._arbiter.num_workers),
         )
 
@@ -208,5 +208,5 @@ def _signal(master: int) -> None:
         os.kill(master, READY)
 
 
-def _nobody() -> None:
-    """Report to nobody."""
+def _no_report() -> None:
+    """Report nothing: the server does not run under systemd."""

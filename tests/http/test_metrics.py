@@ -1,10 +1,11 @@
-"""``/metrics``: what is counted of each request, who may read it, and the operator's port."""
+"""``/metrics``: what is counted per request, access, state, and the admin address."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from flask import Flask
@@ -13,7 +14,10 @@ from flask.testing import FlaskClient
 from tests.conftest import running
 from tests.support.metrics import Scrape
 from tests.support.uploads import JANE, KEYS
-from voxcpm_openai.metrics.families import MOST_VALUES
+from voxcpm_openai.contracts import EngineState
+from voxcpm_openai.metrics.families import MAX_CODES
+from voxcpm_openai.metrics.state import STATES
+from voxcpm_openai.server import board
 from voxcpm_openai.settings import Settings
 from voxcpm_openai.web.app_context import context_of
 
@@ -57,7 +61,7 @@ def test_a_speech_is_counted_by_model_voice_kind_format_and_outcome(client: Flas
         ({"input": ""}, "refused", "http_400"),
     ],
 )
-def test_a_speech_that_is_not_made_is_counted_with_its_code(
+def test_a_refused_request_is_counted_with_its_code(
     client: FlaskClient, fields: dict[str, str], outcome: str, code: str
 ) -> None:
     client.post(SPEECH, json={**GOOD, **fields}).close()
@@ -67,14 +71,14 @@ def test_a_speech_that_is_not_made_is_counted_with_its_code(
     assert found.sum("voxcpm_audio_seconds_total") == 0
 
 
-def test_a_client_that_leaves_has_cancelled(app: Flask) -> None:
+def test_a_disconnect_is_counted_as_cancelled(app: Flask) -> None:
     reply = app.test_client().post(SPEECH, json={**GOOD, "input": "hang-late"}, buffered=False)
     reply.close()
     found = scrape(app.test_client())
     assert found.sum("voxcpm_speeches_total", **LABELS, outcome="cancelled") == 1
 
 
-def test_an_error_event_of_a_stream_that_has_begun_is_a_failure(client: FlaskClient) -> None:
+def test_an_error_event_within_a_stream_is_a_failure(client: FlaskClient) -> None:
     speak(client, model="tone", stream_format="sse", input="fail-late")
     found = scrape(client)
     assert [labels["outcome"] for labels in found.labels("voxcpm_speeches_total")] == ["failed"]
@@ -88,7 +92,7 @@ def test_each_item_of_a_batch_is_a_speech(client: FlaskClient) -> None:
     assert found.sum("voxcpm_speeches_total", outcome="refused") == 1
 
 
-def test_no_client_can_make_labels(client: FlaskClient) -> None:
+def test_names_from_requests_are_no_label_values(client: FlaskClient) -> None:
     for name in ("one", "two", "three"):
         client.post(SPEECH, json={**GOOD, "model": name, "response_format": name}).close()
         client.get(f"/{name}").close()
@@ -100,14 +104,14 @@ def test_no_client_can_make_labels(client: FlaskClient) -> None:
 
 def test_the_codes_of_plugins_are_bounded(client: FlaskClient) -> None:
     metrics = context_of(client.application).metrics
-    for number in range(2 * MOST_VALUES):
+    for number in range(2 * MAX_CODES):
         metrics.refused(f"code_{number}")
     codes = scrape(client).labels("voxcpm_refusals_total")
-    assert len(codes) == MOST_VALUES + 1
+    assert len(codes) == MAX_CODES + 1
     assert {"code": "other"} in codes
 
 
-def test_the_state_and_the_names_that_autoscalers_read(client: FlaskClient) -> None:
+def test_the_state_and_the_names_for_autoscaling(client: FlaskClient) -> None:
     found = scrape(client)
     assert found.sum("voxcpm_engine_state", engine="tone", state="ready") == 1
     assert found.sum("voxcpm_engine_state", engine="tone") == 1
@@ -127,7 +131,49 @@ def test_a_running_stream_is_seen(app: Flask) -> None:
     assert scrape(app.test_client()).sum("voxcpm_streams_running") == 0
 
 
-def test_prometheus_gets_the_format_that_it_asks_for(client: FlaskClient) -> None:
+def test_all_states_of_workers_and_engines_are_published() -> None:
+    assert set(STATES) == {*board.STATES, *get_args(EngineState)}
+
+
+def test_an_unloaded_engine_is_a_state_and_has_no_details(tone_settings: Settings) -> None:
+    with running(replace(tone_settings, idle_unload=1e6)) as client:
+        speak(client)
+        assert scrape(client).sum("voxcpm_engine_detail", name="started") == 1
+        assert context_of(client.application).engine.unload()
+        found = scrape(client)
+    states = found.labels("voxcpm_engine_state")
+    current = [one for one in states if found.sum("voxcpm_engine_state", **one)]
+    assert [one["state"] for one in current] == ["unloaded"]
+    assert found.sum("voxcpm_engine_detail") == 0
+
+
+def test_the_counts_of_the_cache(
+    tone_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with running(replace(tone_settings, cache_mb=10)) as client:
+        size = len(client.post(SPEECH, json=GOOD).data)
+        for hits in (0, 1, 2):
+            for _ in range(2):  # a scrape counts nothing twice
+                found = scrape(client)
+                assert found.sum("voxcpm_cache_hits_total") == hits
+                assert found.sum("voxcpm_cache_misses_total") == 1
+                assert found.sum("voxcpm_cache_bytes") == size
+            speak(client)
+        context_of(client.application).state.stop()
+        registry = context_of(client.application).metrics._registry
+        assert registry.get_sample_value("voxcpm_cache_hits_total") == 3
+
+
+def test_without_a_cache_its_counts_are_zero(client: FlaskClient) -> None:
+    speak(client)
+    found = scrape(client)
+    for name in ("hits_total", "misses_total", "bytes"):
+        assert found.labels(f"voxcpm_cache_{name}") == [{}]
+        assert found.sum(f"voxcpm_cache_{name}") == 0
+
+
+def test_the_exposition_format_is_negotiated(client: FlaskClient) -> None:
     accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
     reply = client.get("/metrics", headers={"Accept": accept})
     assert reply.content_type.startswith("application/openmetrics-text")
@@ -135,7 +181,7 @@ def test_prometheus_gets_the_format_that_it_asks_for(client: FlaskClient) -> Non
     assert client.get("/metrics").content_type.startswith("text/plain; version=")
 
 
-def test_with_keys_the_operators_port_needs_none_and_has_nothing_else(
+def test_the_admin_address_needs_no_key_and_serves_nothing_else(
     tone_settings: Settings,
 ) -> None:
     with running(replace(tone_settings, api_keys=KEYS)) as client:

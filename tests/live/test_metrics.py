@@ -1,4 +1,4 @@
-"""The metrics of a live server with two workers: summed up, through reloads and killed workers."""
+"""The metrics of a live server with two workers: aggregated, through reloads and killed workers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from voxcpm_openai.metrics.folder import PREFIX
 
 TONE = {"engine": "tone", "plugins_dir": str(TONE_PLUGINS), "workers": "2"}
 SECONDS = 30
-"""The longest wait for anything."""
+"""The timeout of each wait."""
 
 
 def folder_of(server: Server) -> Path:
@@ -56,7 +56,7 @@ def finished(found: Scrape) -> float:
 
 
 def until(url: str, holds: Callable[[Scrape], bool]) -> Scrape:
-    """Ask until something holds of the metrics."""
+    """Scrape until a condition holds, and return the last scrape."""
     end = time.monotonic() + SECONDS
     while not holds(found := Scrape.of(url)):
         assert time.monotonic() < end, found.text
@@ -75,7 +75,7 @@ def pids(found: Scrape) -> set[int]:
     return {int(one["pid"]) for one in labels if one["role"] == "worker"}
 
 
-def test_what_workers_have_counted_outlives_them_and_what_they_are_does_not(
+def test_counters_outlive_their_worker_and_gauges_do_not(
     server: Server,
 ) -> None:
     speak(server, 6)
@@ -117,7 +117,7 @@ def test_counters_never_fall_while_workers_are_replaced(server: Server) -> None:
 
 
 @pytest.mark.parametrize("command", [GUNICORN, SERVE], ids=["gunicorn", "serve"])
-def test_each_start_has_a_folder_of_its_own_that_is_removed_at_the_end(
+def test_each_start_has_its_own_folder_which_is_removed_at_the_end(
     command: tuple[str, ...],
 ) -> None:
     made = []
@@ -146,7 +146,7 @@ def test_the_folder_of_a_killed_server_is_removed_by_the_next() -> None:
         assert not left.exists()
 
 
-def test_the_operators_port_has_the_metrics_without_a_key_and_survives_a_reload() -> None:
+def test_the_admin_address_serves_metrics_without_a_key_and_survives_a_reload() -> None:
     port = free_port()
     admin = f"http://127.0.0.1:{port}"
     with Server(**TONE, admin_bind=f"127.0.0.1:{port}", api_keys="secret") as server:
@@ -165,7 +165,7 @@ def test_the_operators_port_has_the_metrics_without_a_key_and_survives_a_reload(
             refused.value.close()
 
 
-def test_gunicorns_own_lines_and_those_of_requests_are_json_if_asked() -> None:
+def test_the_lines_of_gunicorn_and_of_requests_are_json_if_configured() -> None:
     with Server(**TONE, log_format="json") as server:
         server.wait_for(lambda line: '"ready at http' in line)
         speak(server, 1)
@@ -186,8 +186,8 @@ def test_promtool_accepts_the_metrics(server: Server) -> None:
         ["promtool", "check", "metrics"], input=text, capture_output=True, text=True
     )
     # The colon is vLLM's, whose names autoscalers read.
-    told = [line for line in checked.stderr.splitlines() if not line.startswith("vllm:")]
-    assert (told, checked.stdout) == ([], "")
+    reported = [line for line in checked.stderr.splitlines() if not line.startswith("vllm:")]
+    assert (reported, checked.stdout) == ([], "")
 
 
 def test_a_text_on_a_websocket_is_a_speech_and_has_a_line_in_the_log(server: Server) -> None:

@@ -78,7 +78,7 @@ ALLOWED_PARTS: dict[str, set[str]] = {
     "plugin_loader": {"errors", "hookspecs", "settings"},
     "limits": {"cores", "errors", "gate"},
     "accounts": {"errors", "files", "limits", "principal", "settings"},
-    "metrics": {"__init__", "errors", "lifecycle", "limits", "playout"},
+    "metrics": {"__init__", "cache", "errors", "lifecycle", "limits", "playout"},
     "hookspecs": {"contracts", "formats", "settings"},
     "registry": {"contract_checks", "contracts", "errors", "files", "formats", "hookspecs"}
     | {"plugin_loader", "setting_sources", "settings"},

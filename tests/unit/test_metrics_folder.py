@@ -1,4 +1,4 @@
-"""The folder of the metrics: what ended workers have counted, and folders that were left."""
+"""The folder of the metrics: merged counters of ended workers, and removal of stale folders."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
 from voxcpm_openai.errors import SettingsError
 from voxcpm_openai.metrics import folder as module
-from voxcpm_openai.metrics.folder import PREFIX, VARIABLE, MetricsFolder, reading, shared_folder
+from voxcpm_openai.metrics.folder import PREFIX, VARIABLE, MetricsFolder, read_lock, shared_folder
 
 KEY = mmap_key("hits", "hits_total", [], [], "Hits.")
 
@@ -38,13 +38,13 @@ def counted(folder: MetricsFolder) -> float:
     return {key: value for key, value, _, _ in values}[KEY]
 
 
-def test_the_counts_of_ended_workers_are_one_file_and_their_gauges_gone(
+def test_the_counters_of_ended_workers_are_merged_and_their_gauges_removed(
     folder: MetricsFolder,
 ) -> None:
     for pid, hits in ((7, 3), (8, 4)):
         write(folder, f"counter_{pid}.db", hits)
         write(folder, f"gauge_livesum_{pid}.db", 1)
-        folder.forget(pid)
+        folder.mark_process_dead(pid)
     assert counted(folder) == 7
     assert [file.name for file in folder.path.glob("*.db")] == ["counter_0.db"]
 
@@ -52,25 +52,25 @@ def test_the_counts_of_ended_workers_are_one_file_and_their_gauges_gone(
 def test_a_file_of_a_killed_worker_that_cannot_be_read_is_dropped(folder: MetricsFolder) -> None:
     (folder.path / "counter_7.db").write_bytes(b"\xff\x00\x00\x00" * 9)
     (folder.path / "histogram_7.db").write_bytes(b"")
-    folder.forget(7)
+    folder.mark_process_dead(7)
     write(folder, "counter_8.db", 2)
-    folder.forget(8)
+    folder.mark_process_dead(8)
     assert counted(folder) == 2
 
 
-def test_while_somebody_reads_for_long_the_master_goes_on_and_does_it_later(
+def test_a_merge_that_times_out_on_the_lock_is_done_later(
     folder: MetricsFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PATIENCE", 0.0)
+    monkeypatch.setattr(module, "LOCK_TIMEOUT", 0.0)
     file, gauge = (write(folder, f"{name}_7.db", 3) for name in ("counter", "gauge_liveall"))
-    with reading(folder.path):
-        folder.forget(7)
+    with read_lock(folder.path):
+        folder.mark_process_dead(7)
         assert (file.exists(), gauge.exists()) == (True, False)
-    folder.forget(8)
+    folder.mark_process_dead(8)
     assert counted(folder) == 3
 
 
-def test_only_folders_of_which_no_process_is_left_are_removed(
+def test_only_folders_without_a_live_process_are_removed(
     tmp_path: Path, folder: MetricsFolder
 ) -> None:
     (left := tmp_path / f"{PREFIX}left").mkdir()
@@ -86,7 +86,7 @@ def test_only_folders_of_which_no_process_is_left_are_removed(
     assert (elsewhere / "alive").exists()
 
 
-def test_a_process_finds_the_folder_of_its_server_and_no_other(
+def test_a_process_uses_the_folder_of_its_server_only(
     tmp_path: Path, folder: MetricsFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert os.environ[VARIABLE] == str(folder.path)
@@ -98,7 +98,7 @@ def test_a_process_finds_the_folder_of_its_server_and_no_other(
 
 
 def test_a_folder_that_cannot_be_made_stops_the_start() -> None:
-    with pytest.raises(SettingsError, match="the metrics of the workers need a folder"):
+    with pytest.raises(SettingsError, match="the metrics of the workers need a writable folder"):
         MetricsFolder(Path("/proc/self/fdinfo"))
 
 

@@ -1,4 +1,4 @@
-"""What a meter records of a speech: times, gaps, outcomes."""
+"""The speech meter: times, underruns, outcomes."""
 
 from __future__ import annotations
 
@@ -35,9 +35,7 @@ def value(metrics: Metrics, name: str) -> float:
     return sum(one.value for one in samples if one.name == f"voxcpm_{name}")
 
 
-def test_silence_between_two_chunks_that_come_too_late_is_an_underrun(
-    clock: Clock, metrics: Metrics
-) -> None:
+def test_a_chunk_after_the_playout_deadline_is_an_underrun(clock: Clock, metrics: Metrics) -> None:
     with SpeechMeter(metrics, "tts-1", "mp3") as meter:
         for at, seconds in ((100.5, 1.0), (101.0, 2.0), (104.5, 3.0)):
             clock.now = at
@@ -50,7 +48,7 @@ def test_silence_between_two_chunks_that_come_too_late_is_an_underrun(
     assert value(metrics, "audio_seconds_total") == 3.0
 
 
-def test_the_silence_of_a_text_that_comes_late_is_no_fault(clock: Clock, metrics: Metrics) -> None:
+def test_pauses_in_streamed_input_text_are_no_underrun(clock: Clock, metrics: Metrics) -> None:
     with SpeechMeter(metrics, "tts-1", "mp3") as meter:
         clock.now = 130.0
         meter.part(5)
@@ -79,25 +77,25 @@ def test_the_silence_of_a_text_that_comes_late_is_no_fault(clock: Clock, metrics
         (ZeroDivisionError(), "failed", "ZeroDivisionError"),
     ],
 )
-def test_an_error_says_how_a_speech_ends(
+def test_an_error_determines_the_outcome(
     metrics: Metrics, error: Exception, outcome: str, code: str
 ) -> None:
-    told: list[dict[str, object]] = []
+    logged: list[dict[str, object]] = []
     with (
         pytest.raises(type(error)),
-        SpeechMeter(metrics, "tts-1", "mp3", characters=3, on_end=told.append),
+        SpeechMeter(metrics, "tts-1", "mp3", characters=3, on_end=logged.append),
     ):
         raise error
-    (facts,) = told
+    (facts,) = logged
     assert (facts["outcome"], facts["code"]) == (outcome, code)
     assert value(metrics, "characters_total") == (0 if outcome == "refused" else 3)
 
 
 def test_it_is_recorded_once_and_cancelled_unless_it_is_done(metrics: Metrics) -> None:
-    told: list[dict[str, object]] = []
-    meter = SpeechMeter(metrics, "tts-1", "mp3", on_end=told.append)
+    logged: list[dict[str, object]] = []
+    meter = SpeechMeter(metrics, "tts-1", "mp3", on_end=logged.append)
     for _ in range(2):
         with meter:
             pass
-    assert [facts["outcome"] for facts in told] == ["cancelled"]
+    assert [facts["outcome"] for facts in logged] == ["cancelled"]
     assert value(metrics, "speeches_total") == 1

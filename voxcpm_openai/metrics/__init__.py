@@ -1,1 +1,1 @@
-"""What the server measures: metrics for Prometheus, of all workers together."""
+"""Prometheus metrics, aggregated over all workers of the server."""

@@ -1,7 +1,6 @@
-"""The metrics of a process, and of all workers of its server, as Prometheus reads them.
+"""The metrics of a process, and the exposition of those of all workers of its server.
 
-Import it late: prometheus_client decides when it is imported whether several processes share its
-metrics.
+Import it late: prometheus_client chooses its multiprocess mode when it is imported.
 """
 
 from __future__ import annotations
@@ -16,17 +15,17 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from voxcpm_openai.metrics.folder import reading, shared_folder
+from voxcpm_openai.metrics.folder import read_lock, shared_folder
 from voxcpm_openai.metrics.server import ServerCollector
 
 SPEECH = ("model", "voice_kind", "format")
-"""The labels of what is measured of a speech."""
+"""The labels of the metrics of a speech."""
 UNKNOWN = "unknown"
-"""The label of what a client has named and the server does not have."""
+"""The label value for names from a request that the server does not know."""
 OTHER = "other"
-"""The label of all values beyond ``MOST_VALUES``."""
-MOST_VALUES = 64
-"""Different values of a label whose values plugins choose."""
+"""The label value for all codes beyond ``MAX_CODES``."""
+MAX_CODES = 64
+"""The most values of the label ``code``, which plugins may extend."""
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 FIRST_AUDIO = (0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10)
@@ -34,10 +33,10 @@ FACTORS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1, 1.2, 1.5, 2, 5)
 
 
 class Metrics:
-    """All metrics.  In a server, those of its workers are in one folder."""
+    """The metrics of this process.  Workers of a server write theirs to a shared folder."""
 
     def __init__(self, models: Collection[str], formats: Collection[str], engine: str) -> None:
-        """``models``, ``formats``: those that there are; ``engine``: the name of the one chosen."""
+        """``models``, ``formats``: the known label values; ``engine``: the chosen one's name."""
         self._models = frozenset(models)
         self._formats = frozenset(formats)
         self._engine = engine
@@ -54,40 +53,47 @@ class Metrics:
             mode = f"live{mode}"
             return Gauge(name, help_, tuple(labels), registry=registry, multiprocess_mode=mode)  # type: ignore[arg-type]
 
-        self.speeches = counter(
-            "speeches", "Texts that were to be spoken, by how it ended.", (*SPEECH, "outcome")
-        )
+        self.speeches = counter("speeches", "Synthesis requests by outcome.", (*SPEECH, "outcome"))
         self.first_audio = histogram(
-            "first_audio_seconds", "From the request to its first audio.", FIRST_AUDIO
+            "first_audio_seconds", "Time from a request to its first audio.", FIRST_AUDIO
         )
         self.real_time_factor = histogram(
-            "real_time_factor", "Seconds of work for a second of audio.", FACTORS
+            "real_time_factor", "Seconds of processing per second of audio.", FACTORS
         )
-        self.audio_seconds = counter("audio_seconds", "Audio that was made.")
-        self.characters = counter("characters", "Characters of the texts that were to be spoken.")
+        self.audio_seconds = counter("audio_seconds", "Seconds of synthesized audio.")
+        self.characters = counter("characters", "Characters of the input texts.")
         self.underrun_seconds = counter(
-            "underrun_seconds", "Silence because audio was not made in time for its listener."
+            "underrun_seconds", "Silence in playback because audio was late."
         )
-        self.underruns = counter("speeches_with_underrun", "Speeches that had such a silence.")
-        self.refusals = counter("refusals", "Errors that were answered, by code.", ("code",))
+        self.underruns = counter("speeches_with_underrun", "Synthesis requests with an underrun.")
+        self.refusals = counter("refusals", "Error responses by code.", ("code",))
         self.http_requests = counter(
             "http_requests", "HTTP requests.", ("route", "method", "status")
         )
-        self.streams_running = gauge("voxcpm_streams_running", "Streams that run.")
-        self.streams_limit = gauge("voxcpm_streams_limit", "Streams that may run at once.")
+        self.streams_running = gauge("voxcpm_streams_running", "Running streams.")
+        self.streams_limit = gauge("voxcpm_streams_limit", "Limit of concurrent streams.")
         self.requests_waiting = gauge(
-            "voxcpm_requests_waiting", "What waits for its turn: in the engine, or for a stream."
+            "voxcpm_requests_waiting", "Requests that wait in the engine or for a stream."
         )
-        self.sockets_open = gauge("voxcpm_sockets_open", "WebSockets that are open.")
-        self.sockets_limit = gauge("voxcpm_sockets_limit", "WebSockets that may be open at once.")
+        self.sockets_open = gauge("voxcpm_sockets_open", "Open WebSockets.")
+        self.sockets_limit = gauge("voxcpm_sockets_limit", "Limit of open WebSockets.")
         self.engine_state = gauge(
-            "voxcpm_engine_state", "Workers whose engine is in a state.", ("engine", "state")
+            "voxcpm_engine_state", "Workers by the state of their engine.", ("engine", "state")
         )
-        self.engine_running = gauge("voxcpm_engine_running", "What engines work on now.")
+        self.engine_running = gauge(
+            "voxcpm_engine_running", "Streams or segments that engines process."
+        )
         self.engine_detail = gauge(
-            "voxcpm_engine_detail", "A number that an engine tells of itself.", ("name",), "all"
+            "voxcpm_engine_detail", "A number from an engine's status.", ("name",), "all"
         )
-        # What recipes for autoscaling read.
+        self.cache_hits = counter(
+            "cache_hits", "Responses served without a synthesis of their own.", ()
+        )
+        self.cache_misses = counter("cache_misses", "Responses synthesized with the cache on.", ())
+        self.cache_bytes = gauge(
+            "voxcpm_cache_bytes", "Bytes that running workers have written to the cache."
+        )
+        # The names that autoscaling recipes for vLLM use.
         self.vllm_running = gauge(
             "vllm:num_requests_running", "Equals voxcpm_streams_running.", ("model_name",)
         )
@@ -96,7 +102,7 @@ class Metrics:
         )
 
     def speech_labels(self, model: str, voice_kind: str, format_: str) -> tuple[str, str, str]:
-        """Return the labels of a speech; what a client has invented is unknown."""
+        """Return the labels of a speech, ``UNKNOWN`` for an unknown model or format."""
         return (
             model if model in self._models else UNKNOWN,
             voice_kind,
@@ -104,23 +110,23 @@ class Metrics:
         )
 
     def refused(self, code: str) -> None:
-        """Count an error that is answered."""
+        """Count an error response."""
         if code not in self._codes:
-            if len(self._codes) >= MOST_VALUES:
+            if len(self._codes) >= MAX_CODES:
                 code = OTHER
             self._codes.add(code)
         self.refusals.labels(code).inc()
 
     def answered(self, route: str, method: str, status: int) -> None:
-        """Count an HTTP request.  ``route``: empty if there is none."""
+        """Count an HTTP request.  ``route``: empty if none matched."""
         method = method if method in METHODS else UNKNOWN
         self.http_requests.labels(route or UNKNOWN, method, str(status)).inc()
 
     def render(self, accept: str, workers: Iterable[int], started: int) -> tuple[bytes, str]:
         """Return the metrics of all workers as text, and its content type.
 
-        ``accept``: what the client takes, as in HTTP; ``workers``: their process ids;
-        ``started``: how many there have been.
+        ``accept``: the request's ``Accept`` header; ``workers``: their process ids;
+        ``started``: the number of workers since the start of the server.
         """
         encode, content_type = choose_encoder(accept)
         registry = CollectorRegistry()
@@ -129,19 +135,19 @@ class Metrics:
             if (folder := shared_folder()) is None:
                 registry.register(self._registry)
             else:
-                stack.enter_context(reading(folder))
+                stack.enter_context(read_lock(folder))
                 registry.register(_Files(folder))
             return encode(registry), content_type
 
 
 class _Files(Collector):
-    """Reads the files of all workers."""
+    """Aggregates the files of all workers."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def collect(self) -> Iterable[Metric]:
-        """Return the metrics, summed up.  A file that a worker is about to make is empty."""
+        """Return the aggregated metrics.  A file that a worker is creating is empty."""
         files = [str(file) for file in self._folder.glob("*.db") if _size(file)]
         return list(MultiProcessCollector.merge(files))
 
@@ -149,5 +155,5 @@ class _Files(Collector):
 def _size(file: Path) -> int:
     try:
         return file.stat().st_size
-    except FileNotFoundError:  # that of a worker which has just ended
+    except FileNotFoundError:  # its worker has just ended
         return 0

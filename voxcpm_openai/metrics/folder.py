@@ -1,7 +1,7 @@
-"""The folder in which the workers of a server keep their metrics: one for each start.
+"""The folder of the workers' metrics, for prometheus_client's multiprocess mode: one per start.
 
-Each worker has files of its own, in the format of prometheus_client.  What a worker has counted
-stays when it ends, and what it is (streams that run, memory) goes with it.
+Each worker writes its own files.  When a worker ends, its counters and histograms are merged into
+one file for all ended workers, and its gauges are removed.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """prometheus_client reads it when it is imported."""
 PREFIX = "voxcpm-openai-metrics-"
 ENDED = 0
-"""The process id in the names of the files for all workers that have ended."""
+"""The process id in the names of the merged files."""
 COUNTED = ("counter", "histogram", "summary")
-"""The kinds of files whose values stay."""
-PATIENCE = 0.5
-"""Seconds that the master waits for those who read."""
+"""The kinds of files that are merged."""
+LOCK_TIMEOUT = 0.5
+"""Seconds."""
 
 _ALIVE = "alive"
 _LOCK = "lock"
@@ -39,49 +39,48 @@ class MetricsFolder:
     """The folder, for the master process."""
 
     def __init__(self, root: Path, *, uid: int = -1, gid: int = -1) -> None:
-        """Make a folder in ``root`` for a user, and remove those of servers that were killed.
+        """Create a folder in ``root`` for a user, and remove those of servers that were killed.
 
-        All processes that this one starts find it in ``PROMETHEUS_MULTIPROC_DIR``.  Raises
-        SettingsError if it cannot be made.
+        Child processes inherit its path in ``PROMETHEUS_MULTIPROC_DIR``.  Raises SettingsError if
+        it cannot be created.
         """
         try:
             _sweep(root)
             self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=root))
             (self.path / _LOCK).touch()
-            # All processes of the server inherit this handle: it is locked while one of them runs.
+            # All processes of the server inherit this handle and with it the lock.
             self._alive = (self.path / _ALIVE).open("w")
             fcntl.flock(self._alive, fcntl.LOCK_EX)
             for path in (self.path, *self.path.iterdir()):
                 os.chown(path, uid, gid)
         except OSError as error:
             raise SettingsError(
-                f"the metrics of the workers need a folder that can be written: {root}: "
-                f"{error.strerror}."
+                f"the metrics of the workers need a writable folder: {root}: {error.strerror}."
             ) from error
         os.environ[VARIABLE] = str(self.path)
-        self._ended: set[int] = set()  # workers whose counts are still in files of their own
+        self._ended: set[int] = set()  # workers whose files are not merged yet
 
-    def forget(self, pid: int) -> None:
-        """Add what a worker that has ended had counted to that of the others before it."""
+    def mark_process_dead(self, pid: int) -> None:
+        """Merge the counters of a worker that has ended, and remove its gauges."""
         self._ended.add(pid)
         try:
             for file in self.path.glob(f"gauge_live*_{pid}.db"):
                 file.unlink(missing_ok=True)
             with _locked(self.path, fcntl.LOCK_EX):
                 for ended in tuple(self._ended):
-                    self._fold(ended)
+                    self._merge(ended)
                     self._ended.discard(ended)
         except OSError as error:
-            logger.warning("the metrics of worker %d stay in files of their own: %s", pid, error)
+            logger.warning("the metrics of worker %d are not merged yet: %s", pid, error)
 
     def remove(self) -> None:
-        """Remove it: the server has stopped."""
+        """Remove the folder when the server stops."""
         if os.environ.get(VARIABLE) == str(self.path):
             del os.environ[VARIABLE]
         self._alive.close()
         shutil.rmtree(self.path, ignore_errors=True)
 
-    def _fold(self, pid: int) -> None:
+    def _merge(self, pid: int) -> None:
         files = {kind: self.path / f"{kind}_{pid}.db" for kind in COUNTED}
         files = {kind: file for kind, file in files.items() if file.exists()}
         if not files:
@@ -107,17 +106,17 @@ def shared_folder() -> Path | None:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Keep a folder as it is while its files are read.  Raises OSError."""
+def read_lock(path: Path) -> Iterator[None]:
+    """Hold the shared lock of a folder while its files are read.  Raises OSError on a timeout."""
     with _locked(path, fcntl.LOCK_SH):
         yield
 
 
 @contextmanager
 def _locked(path: Path, mode: int) -> Iterator[None]:
-    """Hold the lock of a folder.  Raises OSError if others do not give it up."""
+    """Hold the lock of a folder.  Raises BlockingIOError after ``LOCK_TIMEOUT``."""
     with (path / _LOCK).open() as lock:
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + LOCK_TIMEOUT
         while True:
             try:
                 fcntl.flock(lock, mode | fcntl.LOCK_NB)
@@ -130,7 +129,7 @@ def _locked(path: Path, mode: int) -> Iterator[None]:
 
 
 def _sweep(root: Path) -> None:
-    """Remove the folders of this user's servers of which no process is left."""
+    """Remove the folders of this user's servers without a live process."""
     for path in root.glob(f"{PREFIX}*"):
         with suppress(OSError):
             if path.is_symlink() or path.stat().st_uid != os.getuid():

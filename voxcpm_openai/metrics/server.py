@@ -1,4 +1,4 @@
-"""Metrics that are read when somebody asks: the processes of a server, and its version."""
+"""Metrics collected at scrape time: the processes of a server, and its version."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from voxcpm_openai import __version__
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 TICKS = os.sysconf("SC_CLK_TCK")
-"""Of a second of CPU time."""
+"""Per second of CPU time."""
 LABELS = ("role", "pid")
 
 
@@ -21,10 +21,7 @@ class ServerCollector(Collector):
     """The workers and their master."""
 
     def __init__(self, engine: str, workers: Iterable[int], started: int) -> None:
-        """``workers``: their process ids, none if the process is no worker.
-
-        ``started``: how many there have been.
-        """
+        """``workers``: their process ids, empty outside a server; ``started``: as in ``render``."""
         self._started = started
         self._engine = engine
         self._workers = list(workers)

@@ -1,4 +1,4 @@
-"""What is measured of one speech, for the metrics and for the log."""
+"""Measurements of one speech, for the metrics and for the log."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from voxcpm_openai.metrics.families import Metrics
 
 DONE, CANCELLED, REFUSED, FAILED = "done", "cancelled", "refused", "failed"
-"""How a speech ends: whole; its listener left; it cannot be made as asked; a fault of ours."""
+"""Outcomes: complete; client disconnected; invalid request or no capacity; server error."""
 
 
 def outcome_of(error: BaseException) -> tuple[str, str]:
-    """Return how a request ends with an error, and the code of the error."""
+    """Return the outcome of a request that ends with an error, and the error's code."""
     if isinstance(error, ClientLeft):
         return CANCELLED, code_of(error)
     if isinstance(error, RequestError):
@@ -28,14 +28,14 @@ def outcome_of(error: BaseException) -> tuple[str, str]:
 
 
 def code_of(error: RequestError) -> str:
-    """Return the code of an error; one without is named after its status."""
+    """Return the code of an error, by default ``http_`` and its status."""
     return error.code or f"http_{error.status}"
 
 
 class SpeechMeter(AbstractContextManager["SpeechMeter"]):
-    """Measures a speech until the end of the ``with`` block, and records it then, once.
+    """Measures a speech in a ``with`` block and records it once, at the end.
 
-    Cancelled unless it is ``done`` or fails.  An error that ends the block is how it ends.
+    The outcome is ``CANCELLED`` unless ``done`` or ``fail`` is called or the block raises.
     """
 
     def __init__(
@@ -48,23 +48,23 @@ class SpeechMeter(AbstractContextManager["SpeechMeter"]):
         begun: float | None = None,
         on_end: Callable[[dict[str, object]], None] = lambda _facts: None,
     ) -> None:
-        """``begun``: when the request came (``time.monotonic``), by default now.
+        """``begun``: the time of the request (``time.monotonic``), by default now.
 
-        ``on_end``: gets what the log says of it.
+        ``on_end``: called with the fields for the log.
         """
         self.outcome = CANCELLED
         self.code = ""
-        """Of the error that ends it."""
+        """The code of the error, if there was one."""
         self._metrics = metrics
         self._model = model
         self._voice_kind = "unknown"
         self._format = format_
         self._characters = characters
-        self._seconds = 0.0  # of audio so far
-        self._first_audio: float | None = None  # seconds until then
+        self._seconds = 0.0  # of audio, in total
+        self._first_audio: float | None = None  # seconds from the request
         self._begun = time.monotonic() if begun is None else begun
-        self._part_begun: float | None = None  # of a text that comes piece by piece
-        self._working = 0.0  # seconds of work
+        self._part_begun: float | None = None  # of streamed input text
+        self._working = 0.0  # seconds of processing
         self._underrun = 0.0
         self._clock = PlayoutClock(self._begun)
         self._on_end = on_end
@@ -75,21 +75,21 @@ class SpeechMeter(AbstractContextManager["SpeechMeter"]):
         self._model, self._voice_kind = model, voice_kind
 
     def part(self, characters: int) -> None:
-        """Record that a part begins of a text that comes piece by piece."""
+        """Record that the synthesis of a part of streamed input text begins."""
         self._characters += characters
         self._part_begun = time.monotonic()
         if self._first_audio is None:
             self._begun = self._part_begun
 
     def part_ended(self) -> None:
-        """Record that a part is made."""
+        """Record that the synthesis of a part has ended."""
         if self._part_begun is not None:
             self._working += time.monotonic() - self._part_begun
 
     def audio(self, seconds: float, *, live: bool = True) -> None:
-        """Record that so many seconds of audio are made in all.
+        """Record the total duration of the audio synthesized so far.
 
-        ``live``: the listener plays it meanwhile, and should never have to wait.
+        ``live``: the client plays it meanwhile; a delay beyond the playout deadline is an underrun.
         """
         now = time.monotonic()
         if self._first_audio is None:
@@ -102,11 +102,11 @@ class SpeechMeter(AbstractContextManager["SpeechMeter"]):
             self._working = now - self._begun
 
     def done(self) -> None:
-        """Record that all of it is made."""
+        """Record that the speech is complete."""
         self.outcome = DONE
 
     def fail(self, error: BaseException) -> None:
-        """Record that it ends with an error."""
+        """Record the error that ends it."""
         self.outcome, self.code = outcome_of(error)
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
@@ -115,7 +115,7 @@ class SpeechMeter(AbstractContextManager["SpeechMeter"]):
         self.close()
 
     def close(self) -> None:
-        """Record it, unless that is done."""
+        """Record it; further calls have no effect."""
         if not self._recorded:
             self._recorded = True
             self._record()

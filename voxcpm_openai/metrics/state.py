@@ -1,4 +1,4 @@
-"""The state of a worker as metrics: its streams, its sockets, its engine."""
+"""The state of a worker as metrics: its streams, its sockets, its engine, its cache."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from voxcpm_openai.lifecycle import EngineLifecycle
 from voxcpm_openai.limits import SocketLimiter, StreamLimiter
 
 if TYPE_CHECKING:
+    from voxcpm_openai.cache.speech_cache import CacheCounts
     from voxcpm_openai.metrics.families import Metrics
 
 INTERVAL = 1.0
-"""Seconds after which a worker says anew how it is: any worker may be asked."""
-STATES = ("loading", "ready", "failed", "draining", "stopped")
+"""Seconds between two updates: any worker may be scraped, and reads the files of the others."""
+STATES = ("loading", "ready", "failed", "draining", "stopped", "unloaded", "waking")
+"""All states of an ``EngineLifecycle`` and of an ``EngineStatus``."""
 
 
 class StatePublisher:
-    """Writes the state of this process."""
+    """Publishes the state of this process, also from several threads at once."""
 
     def __init__(
         self,
@@ -28,36 +30,53 @@ class StatePublisher:
         streams: StreamLimiter,
         sockets: SocketLimiter,
         model: str,
+        cache: CacheCounts | None = None,
     ) -> None:
-        """``model``: the name under which autoscalers find the server."""
+        """``model``: the label of the metrics for autoscalers; ``cache``: None if it is off."""
         self._metrics = metrics
         self._engine = engine
         self._streams = streams
         self._sockets = sockets
         self._model = model
+        self._cache = cache
+        self._hits = self._misses = 0  # of the cache, published so far
+        self._details: set[str] = set()  # names published so far
+        self._lock = threading.Lock()
         self._ended = threading.Event()
 
     def start(self) -> None:
-        """Publish again and again, in a thread, until ``stop``."""
+        """Publish periodically, in a thread, until ``stop``."""
         threading.Thread(target=self._run, name="metrics", daemon=True).start()
 
     def stop(self) -> None:
-        """Publish no more."""
+        """Stop the thread.  Publish the last counts: they outlive the worker."""
         self._ended.set()
+        with self._lock:
+            self._publish_cache()
 
     def publish(self) -> None:
-        """Write the state as it is now."""
+        """Publish the current state."""
+        with self._lock:
+            self._publish_engine()
+            self._publish_cache()
+
+    def _publish_engine(self) -> None:
+        """Publish the engine and what it serves.  The lock is held."""
         metrics, running = self._metrics, self._streams.running
         state, working, waiting = self._engine.state, 0, self._streams.waiting
         try:
             status = self._engine.status()
         except RequestError:
-            pass  # it is loading, has failed or is draining
+            pass  # it is loading, unloaded, draining or has failed
         else:
             working, waiting = status.running, waiting + status.waiting
             state = status.state if state == "ready" else state
             for name, value in _numbers(status.details):
+                self._details.add(name)
                 metrics.engine_detail.labels(name).set(value)
+        if state == "unloaded":  # its memory is free
+            for name in self._details:
+                metrics.engine_detail.labels(name).set(0)
         for one in STATES:
             metrics.engine_state.labels(self._engine.name, one).set(one == state)
         metrics.engine_running.set(working)
@@ -68,6 +87,16 @@ class StatePublisher:
         metrics.sockets_limit.set(self._sockets.limit)
         metrics.vllm_running.labels(self._model).set(running)
         metrics.vllm_waiting.labels(self._model).set(waiting)
+
+    def _publish_cache(self) -> None:
+        """Publish the cache's counts.  The lock is held."""
+        if self._cache is None:
+            return
+        hits, misses = self._cache.hits, self._cache.misses
+        self._metrics.cache_hits.inc(hits - self._hits)
+        self._metrics.cache_misses.inc(misses - self._misses)
+        self._metrics.cache_bytes.set(self._cache.stored_bytes)
+        self._hits, self._misses = hits, misses
 
     def _run(self) -> None:
         while not self._ended.is_set():

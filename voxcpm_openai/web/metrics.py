@@ -1,7 +1,7 @@
-"""``/metrics``, for Prometheus, and the port of the operator, which serves it without a key.
+"""``/metrics`` for Prometheus, and the admin address, which serves it without a key.
 
-``VOXCPM_ADMIN_BIND`` is one more address on which all workers listen: any of them can answer, also
-when another has been killed.  There are the probes and the metrics only.
+``VOXCPM_ADMIN_BIND`` is an additional address on which all workers listen.  It serves only the
+probes and the metrics.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from voxcpm_openai.web.auth import current_principal
 blueprint = Blueprint("metrics", __name__)
 
 ADMIN = "admin"
-"""The attribute of a connection's socket that says that it came by the operator's port."""
+"""The attribute of a client socket that is true for the admin address."""
 
 
 def init_app(app: Flask) -> None:
-    """Serve the operator's port.  Before keys are checked: it needs none."""
-    app.before_request(_on_admin_port)
+    """Serve the admin address.  Register before authentication, which it does not need."""
+    app.before_request(_on_admin_address)
 
 
 @blueprint.get("/metrics")
@@ -40,15 +40,15 @@ def get_metrics() -> Response:
 
 def _metrics() -> Response:
     ctx = current_context()
-    ctx.state.publish()  # this worker's, as it is now
+    ctx.state.publish()  # so that this worker's values are current
     pids = [int(str(worker["pid"])) for worker in current_workers()]
     accept = request.headers.get("Accept", "")
     text, content_type = ctx.metrics.render(accept, pids, workers_started())
     return Response(text, content_type=content_type, headers={"Cache-Control": "no-store"})
 
 
-def _on_admin_port() -> Response | None:
-    """Answer a request that came by the operator's port, unless it is a probe."""
+def _on_admin_address() -> Response | None:
+    """Answer a request on the admin address, unless it is a probe."""
     if not getattr(request.environ.get("gunicorn.socket"), ADMIN, False):
         return None
     match request.blueprint:
