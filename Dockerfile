@@ -1,7 +1,7 @@
 # Two images: `cpu` (the embedded engine) and `cuda` (adds the packages of the voxcpm engine).
 # A container downloads nothing at start.  It listens on all addresses and therefore needs
-# VOXCPM_API_KEYS, VOXCPM_API_KEYS_FILE or VOXCPM_ALLOW_OPEN=1.  It runs with a read-only file system
-# (docker run --read-only --tmpfs /tmp): what it keeps is in /data.
+# VOXCPM_API_KEYS, VOXCPM_API_KEYS_FILE or VOXCPM_ALLOW_OPEN=1.  It supports a read-only root file system
+# (docker run --read-only --tmpfs /tmp); its state is in /data.
 
 FROM python:3.12-slim AS build
 WORKDIR /src
@@ -22,8 +22,8 @@ RUN pip install --constraint constraints.txt '.[redis,voxcpm]'
 FROM python:3.12-slim AS run
 RUN useradd --create-home --user-group --uid 10001 voxcpm && install -d -o voxcpm -g voxcpm -m 700 /data
 WORKDIR /home/voxcpm
-# All caches are in the volume: encoded prompts, verdicts of the trials on a GPU, checkpoints that
-# `pull` has fetched, kernels that Triton and the driver have compiled.
+# All caches are in the volume: encoded prompts, results of the GPU trials, checkpoints, and kernels
+# compiled by Triton and the driver.
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -122,6 +122,11 @@ def test_nginx_takes_the_configuration_that_compose_makes_of_ours(tmp_path: Path
     assert "test is successful" in nginx.check()
 
 
+def test_variables_of_other_programs_are_passed_only_if_set() -> None:
+    """The server treats an empty ``VOXCPM_*`` as unset; huggingface_hub fails on an empty URL."""
+    assert re.findall(r"(?m)^ +(?!VOXCPM_)(\w+): \$\{\w+:?-\}", COMPOSE.read_text()) == []
+
+
 @pytest.mark.parametrize("profile", ["cpu", "gpu"])
 def test_compose_reads_its_file(profile: str, tmp_path: Path) -> None:
     compose = tool("docker-compose")
