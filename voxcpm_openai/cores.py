@@ -1,7 +1,7 @@
-"""The cores that this process may use, and how busy they are.
+"""The cores available to this process, and their load.
 
-``os.cpu_count()`` counts the machine's cores.  A process may be bound to some of them (affinity),
-and a container may have a quota of processor time: more threads than that only hold each other up.
+``os.cpu_count()`` counts the machine's cores.  A process may have a smaller CPU affinity mask, and
+a container a cgroup CPU quota; more threads than that oversubscribe the cores.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ def bound_to() -> frozenset[int]:
 
 
 def available(root: Path = ROOT) -> int:
-    """Return how many threads can run at once: by affinity and the container's quota, at least 1.
+    """Return the cores that affinity and cgroup quotas leave, rounded down, at least 1.
 
-    A part of a core does not count.  ``root``: where ``/proc`` and ``/sys`` are.
+    ``root``: where ``/proc`` and ``/sys`` are.
     """
     return max(1, min([len(bound_to()), *(int(quota) for quota in _quotas(root))]))
 
 
 def busy_seconds(root: Path = ROOT) -> float | None:
-    """Return how long the cores of ``bound_to`` have worked since the machine's start, in all.
+    """Return the total busy time of the cores of ``bound_to`` since boot, in seconds.
 
-    For all processes, in steps of 10 ms.  None where the system does not say so.
+    Counts all processes, in steps of 10 ms.  None if it cannot be read.
     """
     allowed = bound_to()
     try:
@@ -50,16 +50,16 @@ def busy_seconds(root: Path = ROOT) -> float | None:
             for name, *fields in map(str.split, lines)
             if name.startswith("cpu") and name[3:].isdigit() and int(name[3:]) in allowed
         ]
-    except (OSError, ValueError, IndexError):  # not Linux, or not as Linux writes it
+    except (OSError, ValueError, IndexError):  # not Linux, or malformed
         return None
     return sum(ticks) / os.sysconf("SC_CLK_TCK") if ticks else None
 
 
 def _quotas(root: Path) -> Iterator[float]:
-    """Yield the quotas of this process's groups and of those around them, in cores."""
+    """Yield the quotas of this process's cgroups and their ancestors, in cores."""
     for version, group in _groups(root):
         places, files = CGROUPS[version]
-        # In a container the path may be that of the host, of which only the end is mounted.
+        # In a container the path may be the host's, of which only a suffix is mounted.
         paths = [group, *group.parents]
         for folder in {root / place / path for place in places for path in paths}:
             try:
@@ -72,7 +72,7 @@ def _quotas(root: Path) -> Iterator[float]:
 
 
 def _groups(root: Path) -> Iterator[tuple[int, PurePosixPath]]:
-    """Yield the version and the path, relative to its mount, of each group that may limit."""
+    """Yield the version and relative path of each cgroup that may have a quota."""
     try:
         lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""How a line of the log looks: as text, or as a JSON object."""
+"""Log formats: text, or a JSON object per line."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import time
 
 FORMATS = ("text", "json")
 TEXT = "%(asctime)s %(levelname)s %(name)s %(message)s"
-FACTS = "facts"
-"""The attribute of a record that has named values, which its message has as text."""
+FIELDS = "fields"
+"""The attribute of a log record with its structured fields; the message has them as text."""
 
 
 class JsonFormatter(logging.Formatter):
-    """Makes each record one line, a JSON object in ASCII.
+    """Formats each record as one line, a JSON object in ASCII.
 
-    ``time`` is in UTC, as in RFC 3339.  A record with facts has these instead of a message.
+    ``time`` is in UTC, as in RFC 3339.  Structured fields replace the message.
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line of a record."""
+        """Return the line for a record."""
         seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         line: dict[str, object] = {
             "time": f"{seconds}.{int(record.msecs):03}Z",
@@ -27,8 +27,8 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "pid": record.process,
         }
-        facts = getattr(record, FACTS, None)
-        line |= {"message": record.getMessage()} if facts is None else facts
+        fields = getattr(record, FIELDS, None)
+        line |= {"message": record.getMessage()} if fields is None else fields
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)

@@ -1,4 +1,4 @@
-"""The line of a request in the log: ids from headers, the key's name, and no text unless asked."""
+"""The access log: ids from headers, the key's name, and no text by default."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from tests.conftest import running
 from tests.support.uploads import JANE, KEYS
 from voxcpm_openai.accounts.keys import unnamed
-from voxcpm_openai.logs import FACTS
+from voxcpm_openai.logs import FIELDS
 from voxcpm_openai.settings import Settings
 
 SPEECH = "/v1/audio/speech"
@@ -26,7 +26,7 @@ def facts(client: FlaskClient, caplog: pytest.LogCaptureFixture, **headers: str)
         assert reply.data
         reply.close()
     (record,) = [one for one in caplog.records if one.name == "voxcpm_openai.requests"]
-    found: dict[str, Any] = getattr(record, FACTS)
+    found: dict[str, Any] = getattr(record, FIELDS)
     found["answered"] = reply.headers["x-request-id"]
     return found
 
@@ -35,7 +35,7 @@ def facts(client: FlaskClient, caplog: pytest.LogCaptureFixture, **headers: str)
     ("sent", "kept"),
     [("abc-1.2:3_4", True), ("x" * 128, True), ("x" * 129, False), ("a b", False), ("", False)],
 )
-def test_a_request_id_is_taken_from_a_proxy_and_handed_on(
+def test_a_valid_request_id_from_a_proxy_is_kept(
     client: FlaskClient, caplog: pytest.LogCaptureFixture, sent: str, kept: bool
 ) -> None:
     found = facts(client, caplog, **{"x-request-id": sent})
@@ -48,7 +48,7 @@ def test_a_request_id_is_taken_from_a_proxy_and_handed_on(
     [
         (f"00-{TRACE}-b7ad6b7169203331-01", TRACE),
         (f"00-{TRACE.upper()}-b7ad6b7169203331-01", None),
-        (f"00-{TRACE}\n-b7ad6b7169203331-01".replace("\n", "x"), None),
+        (f"00-{TRACE}x-b7ad6b7169203331-01", None),
         ("garbage", None),
     ],
 )
@@ -70,7 +70,7 @@ def test_the_line_has_everything_but_the_text(
     assert "private" not in str(found)
 
 
-def test_the_text_is_logged_if_the_operator_says_so(
+def test_the_text_is_logged_if_configured(
     tone_settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     with running(replace(tone_settings, log_text=True)) as client:

@@ -57,18 +57,18 @@ def write(root: Path, files: dict[str, str]) -> Path:
         (V2, {f"{GROUP}/user.slice/app/cpu.max": "1 0"}, 8),
     ],
 )
-def test_threads_are_as_many_as_cores_and_the_quota_allow(
+def test_the_smaller_of_affinity_and_quota_is_available(
     tmp_path: Path, groups: str, files: dict[str, str], expected: int
 ) -> None:
     root = write(tmp_path, {"proc/self/cgroup": groups, **files})
     assert cores.available(root) == expected
 
 
-def test_without_proc_the_affinity_counts(tmp_path: Path) -> None:
+def test_without_proc_the_affinity_is_used(tmp_path: Path) -> None:
     assert cores.available(tmp_path) == 8
 
 
-def test_without_affinity_the_machine_counts(
+def test_without_affinity_the_cores_of_the_machine_are_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
@@ -84,12 +84,12 @@ intr 1 2 3
 """
 
 
-def test_work_is_counted_on_the_cores_that_the_process_may_use(tmp_path: Path) -> None:
+def test_busy_time_is_that_of_the_cores_in_the_affinity_mask(tmp_path: Path) -> None:
     root = write(tmp_path, {"proc/stat": STAT})
     assert cores.busy_seconds(root) == (100 + 10 + 20 + 5 + 15 + 50) / os.sysconf("SC_CLK_TCK")
 
 
 @pytest.mark.parametrize("stat", [None, "", "cpu  1 2 3\n", "cpu1 a b c d e f g\n", "cpu1 1\n"])
-def test_work_is_unknown_where_the_system_does_not_say(tmp_path: Path, stat: str | None) -> None:
+def test_busy_time_is_none_where_it_cannot_be_read(tmp_path: Path, stat: str | None) -> None:
     root = write(tmp_path, {} if stat is None else {"proc/stat": stat})
     assert cores.busy_seconds(root) is None

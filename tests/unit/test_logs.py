@@ -1,4 +1,4 @@
-"""Lines of the log as JSON: one object a line, whatever is logged."""
+"""JSON logs: one object per line for any message."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from voxcpm_openai.logs import FACTS, JsonFormatter, logging_config
+from voxcpm_openai.logs import FIELDS, FORMATS, JsonFormatter, logging_config
 
 
 def line(message: str, *args: object, **more: object) -> dict[str, object]:
@@ -30,13 +30,13 @@ def test_any_message_is_one_line(message: str) -> None:
     assert str(found["time"]).endswith("Z")
 
 
-def test_facts_keep_their_types() -> None:
-    found = line("id=x status=200", **{FACTS: {"id": "x", "status": 200, "audio_s": 0.5}})
+def test_structured_fields_keep_their_types() -> None:
+    found = line("id=x status=200", **{FIELDS: {"id": "x", "status": 200, "audio_s": 0.5}})
     assert "message" not in found
     assert (found["id"], found["status"], found["audio_s"]) == ("x", 200, 0.5)
 
 
-def test_a_trace_is_in_the_line_of_its_error() -> None:
+def test_a_traceback_is_in_the_line_of_its_error() -> None:
     try:
         int("no number")
     except ValueError:
@@ -44,7 +44,10 @@ def test_a_trace_is_in_the_line_of_its_error() -> None:
     assert "ValueError: invalid literal" in str(found["trace"])
 
 
-@pytest.mark.parametrize("format_", ["text", "json"])
-def test_the_configuration_is_one_that_logging_takes(format_: str) -> None:
+@pytest.mark.parametrize("format_", FORMATS)
+def test_the_handler_has_the_formatter_of_the_configured_format(format_: str) -> None:
     config: Any = logging_config("info", format_)
-    logging.config.DictConfigurator(config).configure_formatter(config["formatters"][format_])
+    assert set(FORMATS) == set(config["formatters"])
+    made = logging.config.DictConfigurator(config)
+    formatter = config["formatters"][config["handlers"]["stderr"]["formatter"]]
+    assert isinstance(made.configure_formatter(formatter), JsonFormatter) == (format_ == "json")

@@ -27,9 +27,9 @@ def models() -> None:
 
 @click.command()
 @click.argument("model", required=False)
-@click.option("--mirror", metavar="URL", help="The hub to ask; default HF_ENDPOINT, or the hub.")
+@click.option("--mirror", metavar="URL", help="Another hub; default HF_ENDPOINT.")
 def pull(model: str | None, mirror: str | None) -> None:
-    """Download MODEL (a hub id; default VOXCPM_MODEL), and compare its files with their checksums.
+    """Download MODEL (a hub id; default VOXCPM_MODEL), and verify the checksums of its files.
 
     An interrupted download is resumed.
     """

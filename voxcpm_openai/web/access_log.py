@@ -11,7 +11,7 @@ import uuid
 from flask import Flask, Response, current_app, g, request
 
 from voxcpm_openai.accounts.account import Account
-from voxcpm_openai.logs import FACTS
+from voxcpm_openai.logs import FIELDS
 from voxcpm_openai.metrics.speech_meter import CANCELLED, DONE, FAILED, REFUSED
 from voxcpm_openai.web.app_context import context_of
 
@@ -27,15 +27,15 @@ SANE_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 """Request ids that are accepted from a proxy; any other is replaced."""
 
 TRACE = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
-"""The header ``traceparent`` (W3C Trace Context): its second field is the id of the trace."""
+"""The header ``traceparent`` (W3C Trace Context); the group is the trace id."""
 
 SECURITY = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
-"""Headers of every response: a browser takes it for nothing but what it says it is."""
+"""Headers of every response."""
 NO_PAGE = {"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'"}
-"""Headers of all responses but audio, which a browser may play."""
+"""Headers of all responses but audio, which browsers may play in a page of their own."""
 
-MOST_TEXT = 4096
-"""Characters of a value in a log line."""
+MAX_VALUE = 4096
+"""The most characters of a value in a log line."""
 
 
 def init_app(app: Flask) -> None:
@@ -105,21 +105,21 @@ def log_line(level: int, **facts: object) -> None:
     if logger.isEnabledFor(level):
         text = " ".join(f"{name}={shown(value)}" for name, value in facts.items())
         values = {name: _bounded(value) for name, value in facts.items()}
-        logger.log(level, "%s", text, extra={FACTS: values})
+        logger.log(level, "%s", text, extra={FIELDS: values})
 
 
 def shown(value: object) -> str:
     """Return a value as it is logged: in one line, and quoted unless it is plain."""
     text = str(value)
-    return text if PLAIN.fullmatch(text) else json.dumps(text[:MOST_TEXT])
+    return text if PLAIN.fullmatch(text) else json.dumps(text[:MAX_VALUE])
 
 
 def _bounded(value: object) -> object:
-    return value if isinstance(value, int | float) else str(value)[:MOST_TEXT]
+    return value if isinstance(value, int | float) else str(value)[:MAX_VALUE]
 
 
 def _outcome(status: int) -> str:
-    """Return how a request has ended that is no speech."""
+    """Return the outcome of a request other than speech."""
     if status < 400:
         return DONE
     if status == 499:

@@ -1,8 +1,7 @@
-"""The checksums of files in the hub's cache.
+"""Checksums of files in the cache of huggingface_hub.
 
-The hub's library compares the length of what it has fetched, and not the content.  It keeps each
-file under the name of its hash, to which the name in the repository is a link: the SHA-256 of a
-large file, or git's SHA-1 of a small one.
+huggingface_hub checks the length of a download and not its content.  A file in a snapshot is a
+symbolic link to a blob whose name is its hash: SHA-256 for LFS files, git's SHA-1 for others.
 """
 
 from __future__ import annotations
@@ -13,20 +12,18 @@ from pathlib import Path
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 GIT_SHA1 = re.compile(r"[0-9a-f]{40}")
-PIECE = 1 << 20
-"""Bytes that are read at once."""
 
 
-def holds(path: Path) -> bool:
-    """Return whether a file has its checksum; one that has another is removed from the cache.
+def verify(path: Path) -> bool:
+    """Return whether a file matches its checksum; remove one that does not from the cache.
 
-    A file whose name in the cache is no hash, and what is no link, holds: nothing is known of it.
+    A file without a known checksum passes: one that is no link, or whose blob's name is no hash.
     Raises OSError if it cannot be read.
     """
     if not path.is_symlink():
         return True
     blob = path.resolve()
-    if not blob.exists():  # it was removed as that of another name
+    if not blob.exists():  # removed through another link to it
         path.unlink()
         return False
     if SHA256.fullmatch(blob.name):
@@ -36,8 +33,7 @@ def holds(path: Path) -> bool:
     else:
         return True
     with blob.open("rb") as file:
-        while piece := file.read(PIECE):
-            digest.update(piece)
+        hashlib.file_digest(file, lambda: digest)
     if digest.hexdigest() == blob.name:
         return True
     path.unlink()

@@ -45,8 +45,8 @@ def find(model: str) -> Path:
 def pull(model: str, mirror: str | None = None) -> Path:
     """Download a checkpoint from the hub, with progress bars, and return its folder.
 
-    ``mirror``: the URL of a hub to ask instead, else that of ``HF_ENDPOINT``.  Resumes an
-    interrupted download, and compares all files with their checksums, also those that were there.
+    ``mirror``: the URL of another hub, by default ``HF_ENDPOINT``.  Resumes an interrupted
+    download, and verifies the checksums of all files, including those that were cached.
     Raises HubError, which names a folder to fill by hand.
     """
     if Path(model).expanduser().is_dir() or _looks_like_path(model):
@@ -57,18 +57,18 @@ def pull(model: str, mirror: str | None = None) -> Path:
         by_hand = Path.home() / "voxcpm" / model.rpartition("/")[2]
         raise HubError(
             f"{model!r} cannot be fetched: {error}. What has arrived is kept: the same command "
-            "resumes. Without a way to the hub, name a mirror (--mirror URL, or HF_ENDPOINT), copy "
-            f"the cache of a machine that has pulled it, or put {NEEDED} into a folder by hand, "
-            f"such as {by_hand}, and start with VOXCPM_MODEL={by_hand}."
+            "resumes. If the hub cannot be reached, name a mirror (--mirror URL, or HF_ENDPOINT), "
+            "copy the cache of a machine that has pulled it, or put "
+            f"{NEEDED} into a folder by hand, such as {by_hand}, and start with "
+            f"VOXCPM_MODEL={by_hand}."
         ) from error
-    if damaged := [path.name for path in sorted(folder.rglob("*")) if not checksums.holds(path)]:
+    if damaged := [path.name for path in sorted(folder.rglob("*")) if not checksums.verify(path)]:
         raise HubError(
-            f"{model!r}: {', '.join(damaged)} had another checksum than the hub's, and "
-            f"{'was' if len(damaged) == 1 else 'were'} removed. Pull it again."
+            f"{model!r}: the checksum of {', '.join(damaged)} does not match; removed from the "
+            "cache. Pull it again."
         )
-    if faults := files.faults(
-        folder
-    ):  # without a way to the hub, its library returns what is there
+    # If the hub cannot be reached, huggingface_hub returns what is in its cache.
+    if faults := files.faults(folder):
         raise HubError(f"{model!r} is not complete: {'; '.join(faults)}. Pull it again.")
     return folder
 
