@@ -38,7 +38,7 @@ def read_file(path: Path, limit: int, *, folder: Path | None = None) -> bytes:
 
 def read_plain_file(path: Path, limit: int) -> bytes:
     """Return the content of a regular file as ``read_file`` does, but follow no link to it."""
-    _require_regular(path, path.lstat())
+    require_regular(path, path.lstat())
     return _read(path, path, limit, os.O_NOFOLLOW)
 
 
@@ -59,19 +59,20 @@ def _contained(path: Path, folder: Path) -> Path:
 
 def _read(path: Path, target: Path, limit: int, flags: int = 0) -> bytes:
     """Read ``target``; errors name ``path``."""
-    _require_regular(path, target.stat())
+    require_regular(path, target.stat())
     flags |= os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     descriptor = os.open(target, flags)
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
-        _require_regular(path, status)
+        require_regular(path, status)
         content = b"" if status.st_size > limit else file.read(limit + 1)
     if max(status.st_size, len(content)) > limit:
         raise FileRefused(f"{path} has more than {limit} bytes. Put a smaller file there.")
     return content
 
 
-def _require_regular(path: Path, status: os.stat_result) -> None:
+def require_regular(path: Path, status: os.stat_result) -> None:
+    """Raise FileRefused unless the status of ``path`` is that of a regular file."""
     if not stat.S_ISREG(status.st_mode):
         kind = _KINDS.get(stat.S_IFMT(status.st_mode), "a special file")
         raise FileRefused(f"{path} is {kind}, not a file. Put a file there, or delete it.")

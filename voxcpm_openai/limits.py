@@ -22,20 +22,19 @@ SMOOTHING = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Whose streams are counted together, and how many they may be at once (0: any)."""
+    """The holder of permits that are counted together, and its limit (0: unlimited)."""
 
     id: str = ""
     limit: int = 0
 
 
-EVERYBODY = Holder()
+UNLIMITED = Holder()
 
 
 class StreamLimiter:
-    """Counts running streams, in all and by holder.
+    """Limits concurrent streams, in total and by holder.
 
-    ``enter`` never waits: it raises Overloaded at capacity, and RateLimited if the holder has as
-    many as it may have.
+    ``enter`` never waits: it raises Overloaded at capacity, and RateLimited at the holder's limit.
 
     ``reenter`` is for a listener who has heard a part already: it waits, and new streams are
     refused meanwhile.
@@ -52,7 +51,7 @@ class StreamLimiter:
         self.on_leave: Callable[[], None] = lambda: None
         """Called in the thread that gives a permit back, when it is free."""
         self._running = 0
-        self._held: Counter[str] = Counter()  # by the id of the holder
+        self._held: Counter[str] = Counter()  # by the holder's id: its limit may change
         self._waiting: Counter[Holder] = Counter()
         self._mean_seconds = 1.0
         self._changed = threading.Condition()
@@ -71,20 +70,20 @@ class StreamLimiter:
         """The number of sessions that wait to go on."""
         return self._waiting.total()
 
-    def enter(self, holder: Holder = EVERYBODY) -> StreamPermit:
+    def enter(self, holder: Holder = UNLIMITED) -> StreamPermit:
         """Return a permit.
 
         Raises Overloaded or RateLimited, with the seconds until one is likely to be free.
         """
         with self._changed:
             if not self._may_hold(holder):
-                raise self._holders_refusal(holder)
+                raise self._holder_refusal(holder)
             if self._running + self._reserved() < self.limit:
                 return self._permit(holder)
             raise self._refusal()
 
     def reenter(
-        self, seconds: float, left: Callable[[], bool], holder: Holder = EVERYBODY
+        self, seconds: float, left: Callable[[], bool], holder: Holder = UNLIMITED
     ) -> StreamPermit:
         """Wait up to ``seconds`` for a permit.
 
@@ -100,7 +99,7 @@ class StreamLimiter:
             if left():
                 raise ClientLeft
             if not self._may_hold(holder):
-                raise self._holders_refusal(holder)
+                raise self._holder_refusal(holder)
             if self._running >= self.limit:
                 raise self._refusal()
             return self._permit(holder)
@@ -117,9 +116,9 @@ class StreamLimiter:
         return self._running < self.limit and self._may_hold(holder)
 
     def _reserved(self) -> int:
-        """Return how many that wait may go on as soon as there is room.
+        """Return the number of waiting sessions that need only room on the server.
 
-        Not those who wait for other streams of their holder: nobody else is refused for them.
+        Sessions that wait for a stream of their own holder reserve no place.
         """
         return sum(
             min(count, max(0, holder.limit - self._held[holder.id])) if holder.limit else count
@@ -139,9 +138,9 @@ class StreamLimiter:
             retry_after=math.ceil(self._mean_seconds / self.limit),
         )
 
-    def _holders_refusal(self, holder: Holder) -> RateLimited:
+    def _holder_refusal(self, holder: Holder) -> RateLimited:
         return RateLimited(
-            f"This key may have {holder.limit} speech requests at once here, and has them.",
+            f"This key is limited to {holder.limit} concurrent speech requests and has reached it.",
             retry_after=max(1, math.ceil(self._mean_seconds / holder.limit)),
         )
 
@@ -149,7 +148,7 @@ class StreamLimiter:
         """Give a holder's permit back after ``seconds``.  ``StreamPermit`` calls this."""
         with self._changed:
             self._running -= 1
-            self._held -= Counter({holder.id: 1})  # and forget who has none
+            self._held -= Counter({holder.id: 1})  # drops the entry at 0
             self._mean_seconds += SMOOTHING * (seconds - self._mean_seconds)
             self._changed.notify_all()
         self.on_leave()

@@ -7,12 +7,9 @@ operator.  Every principal may view what the operator owns.
 from __future__ import annotations
 
 import enum
-import hashlib
 from dataclasses import dataclass
 
 from voxcpm_openai.errors import Unauthorized
-
-KEY_ID_DIGITS = 32
 
 
 class Role(enum.Enum):
@@ -28,16 +25,11 @@ class Principal:
     """The operator, the holder of an API key, or anonymous.
 
     The operator is the user of the command line, and every client of a server without API keys.
-    Use ``OPERATOR``, ``ANONYMOUS`` and ``for_key`` instead of the constructor.
+    Use ``OPERATOR``, ``ANONYMOUS`` and ``ApiKey.principal`` instead of the constructor.
     """
 
     role: Role
     key_id: str | None = None
-
-    @classmethod
-    def for_key(cls, key: str) -> Principal:
-        """Return the principal of an API key.  Its id, a hash, does not reveal the key."""
-        return cls(Role.KEY, hashlib.sha256(key.encode()).hexdigest()[:KEY_ID_DIGITS])
 
     @property
     def owner(self) -> str | None:

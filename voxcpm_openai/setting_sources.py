@@ -35,6 +35,8 @@ class Source:
     value: object
     origin: str
     help: str
+    secret: bool
+    """Whether the value must not be shown."""
 
 
 def sources(kind: type, raw: RawSettings) -> list[Source]:
@@ -51,13 +53,11 @@ def sources(kind: type, raw: RawSettings) -> list[Source]:
             value, origin = raw.environ[variable], variable
         elif one.name in content:
             value, origin = content[one.name], f"{raw.path}: {key}"
-        found.append(Source(key, variable, one.name, value, origin, str(one.metadata["help"])))
+        secret = one.metadata["secret"]
+        secret = "key" in one.name if secret is None else secret
+        help_text = str(one.metadata["help"])
+        found.append(Source(key, variable, one.name, value, origin, help_text, secret))
     return found
-
-
-def is_secret(name: str) -> bool:
-    """Return whether the setting of this name may have a secret, which is never shown."""
-    return name == "limits_url" or ("key" in name and not name.endswith(("_file", "_per_key")))
 
 
 def read_values(kind: type, raw: RawSettings) -> tuple[dict[str, Any], list[str]]:
@@ -71,7 +71,7 @@ def read_values(kind: type, raw: RawSettings) -> tuple[dict[str, Any], list[str]
         try:
             values[source.name] = reader_of[source.name].deserialize(source.value)
         except ValidationError as error:
-            shown = "***" if is_secret(source.name) else repr(source.value)
+            shown = "***" if source.secret else repr(source.value)
             expected = " ".join(str(message) for message in error.messages)
             problems.append(f"{source.origin} = {shown}: {expected} {source.help}")
     return values, problems

@@ -127,6 +127,7 @@ def setting(
     pattern: str | None = None,
     creatable: bool = False,
     file: bool = False,
+    secret: bool | None = None,
 ) -> Any:
     """Declare one setting, a field of a settings class.
 
@@ -134,7 +135,8 @@ def setting(
     ``Literal["auto", "on", "off"]``, ``str``, ``tuple[str, ...]`` (a list of words) or ``Path |
     None`` (a folder, which must exist unless it is ``creatable``, or with ``file`` a file that
     exists).  ``min`` and ``max`` bound numbers; ``choices`` or ``pattern`` (a regular expression
-    that matches the whole) restrict texts.
+    that matches the whole) restrict texts.  The value of a ``secret`` is never
+    shown; by default, that is a setting with "key" in its name.
     """
     rules: list[Callable[[Any], Any]] = []
     if min is not None or max is not None:
@@ -143,7 +145,13 @@ def setting(
         rules.append(validate.OneOf(list(choices)))
     if pattern is not None:
         rules.append(validate.Regexp(rf"(?:{pattern})\Z"))
-    metadata = {"help": help_text, "rules": rules, "creatable": creatable, "file": file}
+    metadata = {
+        "help": help_text,
+        "rules": rules,
+        "creatable": creatable,
+        "file": file,
+        "secret": secret,
+    }
     return dataclasses.field(default=default, metadata=metadata)
 
 

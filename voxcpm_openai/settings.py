@@ -107,24 +107,30 @@ class Settings:
     )
     api_keys_file: Path | None = setting(
         None,
-        "A file with more keys, and what each may use: TOML, or one a line; read anew when it "
-        "changes.",
+        "A file with more keys, and the limits of each: TOML, or one key per line; reloaded when "
+        "it changes.",
         file=True,
+        secret=False,
     )
     requests_per_minute: int = setting(
-        0, "Speech requests a minute by key; one more is a 429. 0: any.", min=0, max=10**9
+        0, "Speech requests per minute by key; one more is a 429. 0: unlimited.", min=0, max=10**9
     )
     characters_per_minute: int = setting(
-        0, "Characters a minute by key; more are a 429. 0: any.", min=0, max=10**9
+        0, "Characters per minute by key; more are a 429. 0: unlimited.", min=0, max=10**9
     )
     streams_per_key: int = setting(
-        0, "Concurrent speech requests by key; one more is a 429. 0: any.", min=0, max=10**9
+        0,
+        "Concurrent speech requests by key; one more is a 429. 0: unlimited.",
+        min=0,
+        max=10**9,
+        secret=False,
     )
     limits_url: str = setting(
         "",
         "The Redis that counts requests and characters for all workers and servers, such as "
-        "`redis://127.0.0.1:6379`; none: each worker has a part of each limit.",
+        "`redis://127.0.0.1:6379`. Without it the workers divide each limit.",
         pattern=r"(?:rediss?|redis\+unix)://.+",
+        secret=True,
     )
     allow_open: bool = setting(False, "Listen beyond loopback without API keys.")
     public_discovery: bool = setting(True, "List models and voices without a key.")

@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from tests.support.uploads import JANE, JOHN, NOBODY, Headers, error_of
+from voxcpm_openai.accounts.keys import unnamed
 from voxcpm_openai.principal import OPERATOR, Principal
 from voxcpm_openai.text.marks import Marks
 from voxcpm_openai.web.app_context import context_of
@@ -17,8 +18,8 @@ from voxcpm_openai.web.app_context import context_of
 URL = "/v1/pronunciation-dictionaries"
 ALIAS = {"type": "alias", "string_to_replace": "Nguyen", "alias": "win"}
 PHONEME = {"type": "phoneme", "string_to_replace": "gif", "phoneme": "dʒɪf", "alphabet": "ipa"}
-JANES = Principal.for_key("jane's key")
-JOHNS = Principal.for_key("john's key")
+JANES = unnamed("jane's key").principal
+JOHNS = unnamed("john's key").principal
 
 
 def post(client: FlaskClient, url: str, body: object, headers: Headers = NOBODY) -> TestResponse:

@@ -17,8 +17,8 @@ from werkzeug.test import TestResponse
 from tests.conftest import started
 from tests.support import ROOT
 from tests.support.uploads import KEYS, RECORDING
+from voxcpm_openai.accounts.keys import unnamed
 from voxcpm_openai.errors import SynthesisFailed
-from voxcpm_openai.principal import Principal
 from voxcpm_openai.settings import Settings
 from voxcpm_openai.voices.intake.clip import clean
 from voxcpm_openai.web.app_context import context_of
@@ -299,7 +299,7 @@ def test_the_voice_search_has_pages_and_a_search(client: FlaskClient) -> None:
 
 def test_a_cloned_voice_is_the_keys_own(shared: FlaskClient) -> None:
     store = context_of(shared.application).store
-    added = store.add("x", clean(RECORDING).flac(), principal=Principal.for_key(KEYS[0]))
+    added = store.add("x", clean(RECORDING).flac(), principal=unnamed(KEYS[0]).principal)
     jane, john = (
         {voice["voice_id"]: voice for voice in reply.get_json()["voices"]}
         for reply in (

@@ -6,15 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from limits.storage import memory
 from werkzeug.test import TestResponse
 
 from tests.conftest import running
+from tests.support.clock import Clock, rate_clock
 from tests.support.uploads import JANE, JOHN, KEYS, NOBODY, Headers, speak
 from voxcpm_openai.settings import Settings
 from voxcpm_openai.web.app_context import context_of
@@ -24,18 +23,10 @@ ELEVEN = "/v1/text-to-speech/coral"
 TEXT = "Hello there."
 
 
-class Clock:
-    now = 60_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(memory, "time", SimpleNamespace(time=clock))
-    return clock
+def clock() -> Iterator[Clock]:
+    with rate_clock() as clock:
+        yield clock
 
 
 Limited = Callable[..., FlaskClient]
@@ -72,8 +63,7 @@ def test_a_refusal_has_openais_shape_and_a_retry_after_that_is_true(
     assert reply.status_code == 429
     seconds = int(reply.headers["Retry-After"])
     assert reply.get_json()["error"] == {
-        "message": "Rate limit reached: this key may have 2 requests a minute here. "
-        f"Try again in {seconds} s.",
+        "message": f"Rate limit reached: 2 requests per minute. Try again in {seconds} s.",
         "type": "rate_limit_error",
         "param": None,
         "code": "rate_limit_exceeded",

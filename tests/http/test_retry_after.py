@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
+from tests.support.clock import Clock
 from voxcpm_openai import cores
 from voxcpm_openai.app import create_app
 from voxcpm_openai.errors import Overloaded
 from voxcpm_openai.limits import StreamLimiter
 from voxcpm_openai.settings import Settings
-
-
-class Clock:
-    """A clock that is set by hand."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(time, "monotonic", clock)
-    return clock
 
 
 def retry_after(streams: StreamLimiter) -> int:

@@ -19,16 +19,17 @@ from limits.storage import memory
 from tests.conftest import TONE, running
 from tests.support.uploads import JANE, JOHN, KEYS, NOBODY, RECORDING, Headers, file
 from voxcpm_openai import Segment, Utterance, Voice
+from voxcpm_openai.accounts.keys import unnamed
 from voxcpm_openai.context import AppContext
 from voxcpm_openai.errors import RateLimited
-from voxcpm_openai.principal import OPERATOR, Principal
+from voxcpm_openai.principal import OPERATOR
 from voxcpm_openai.text.lexicon import LexiconRule
 from voxcpm_openai.voices.intake.clip import clean
 from voxcpm_openai.voices.store.candidates import Design
 from voxcpm_openai.web.app_context import context_of
 
 WRONG: Headers = {"Authorization": "Bearer somebody else's key"}
-OWNER = Principal.for_key(KEYS[0])
+OWNER = unnamed(KEYS[0]).principal
 CLIP = clean(RECORDING)
 RULES = [{"type": "alias", "string_to_replace": "Nguyen", "alias": "win"}]
 

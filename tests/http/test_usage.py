@@ -13,15 +13,15 @@ from flask.testing import FlaskClient
 
 from tests.conftest import running
 from tests.support.uploads import JANE, JOHN, KEYS, NOBODY, Headers, error_of
+from voxcpm_openai.accounts.keys import unnamed
 from voxcpm_openai.accounts.usage_store import HOUR, Amounts, Slot
-from voxcpm_openai.principal import Principal
 from voxcpm_openai.settings import Settings
 from voxcpm_openai.web.app_context import context_of
 
 URL = "/v1/organization/usage/audio_speeches"
 DAY = 24 * HOUR
 OPERATOR = {"Authorization": "Bearer the operator's"}
-JANE_ID, JOHN_ID = (Principal.for_key(key).key_id or "" for key in KEYS)
+JANE_ID, JOHN_ID = (unnamed(key).id for key in KEYS)
 
 
 @pytest.fixture
@@ -192,6 +192,6 @@ def test_a_file_that_is_broken_fails_no_speech_and_is_told_in_the_log(
     reply = client.get(URL, query_string={"start_time": 0}, headers=JANE)
     assert (reply.status_code, error_of(reply)[2]) == (503, "usage_unreadable")
     assert ctx.accounts.usage.failures == 1
-    assert any("the usage cannot be written" in line for line in caplog.messages)
+    assert any("usage cannot be written" in line for line in caplog.messages)
     ctx.usage.path.unlink()
     assert results(client, JANE) == {(None, None, 1, 6)}

@@ -1,4 +1,4 @@
-"""What a key may use, on live servers: workers that count together, sockets, the official SDK."""
+"""Limits and usage on live servers: several workers, WebSockets, the official SDK."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,11 @@ import pytest
 from openai import OpenAI
 
 from tests.support import TONE_PLUGINS
+from tests.support.clock import avoid_end_of_minute
 from tests.support.json_socket import JsonSocket, opened
 from tests.support.live_server import Server
 from tests.support.redis_server import Redis
+from tests.support.socket_client import until
 
 SECONDS = 30
 TONE = {"engine": "tone", "plugins_dir": str(TONE_PLUGINS)}
@@ -68,12 +70,6 @@ def server(folder: Path, redis: Redis) -> Iterator[Server]:
         yield server
 
 
-def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + SECONDS
-    while not holds():
-        assert time.monotonic() < end
-
-
 def say(server: Server, key: str, text: str = "Hello.") -> tuple[int, dict[str, str]]:
     """Speak over a connection of its own; return the status and the headers."""
     body = json.dumps({"model": "tone", "input": text, "voice": "alloy"}).encode()
@@ -89,37 +85,40 @@ def say(server: Server, key: str, text: str = "Hello.") -> tuple[int, dict[str, 
 
 
 def test_two_workers_count_together_in_redis(server: Server) -> None:
+    avoid_end_of_minute()
     counts = Counter(say(server, "jane's key")[0] for _ in range(8))
     assert counts == {200: 3, 429: 5}
     left = [int(say(server, "john's key")[1]["x-ratelimit-remaining-requests"]) for _ in range(20)]
-    assert left == list(range(999, 979, -1))  # each knows of those of the other
+    assert left == list(range(999, 979, -1))  # each counts those of the other
 
 
-def test_redis_that_has_gone_fails_no_request(folder: Path) -> None:
+def test_no_request_fails_without_redis(folder: Path) -> None:
     with Redis() as redis, start(folder, workers="2", limits_url=redis.url) as server:
         server.wait_ready()
         assert say(server, "john's key")[0] == 200
         redis.stop()
         assert {say(server, "john's key")[0] for _ in range(10)} == {200}
-        server.wait_for(lambda line: "Redis does not answer, each worker" in line)
+        server.wait_for(lambda line: "Redis does not answer; each worker" in line)
 
 
-def test_two_workers_without_redis_divide_the_limits_and_say_so(folder: Path) -> None:
+def test_two_workers_without_redis_divide_the_limits_and_log_it(folder: Path) -> None:
     with start(folder, workers="2") as server:
         server.wait_ready()
         until(lambda: [one["state"] for one in server.ready()["workers"]] == ["ready"] * 2)
         server.wait_for(lambda line: "2 workers divide the requests" in line)
+        avoid_end_of_minute()
         counts = Counter(say(server, "jane's key")[0] for _ in range(12))
-        assert counts[429] >= 10  # a part of 1 for each
+        assert counts[429] >= 10  # a share of 1 for each
         assert 1 <= counts[200] <= 2
         assert say(server, "john's key")[1]["x-ratelimit-limit-requests"] == "500"
 
 
-def test_the_official_sdk_waits_as_long_as_it_is_told(
+def test_the_official_sdk_follows_retry_after(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     body: dict[str, Any] = {"model": "tone", "input": "x" * 15, "voice": "alloy"}
     slept: list[float] = []
+    avoid_end_of_minute()
     with OpenAI(base_url=f"{server.url}/v1", api_key="slow key", max_retries=1) as client:
         client.audio.speech.create(**body)
         monkeypatch.setattr("time.sleep", slept.append)
@@ -131,7 +130,7 @@ def test_the_official_sdk_waits_as_long_as_it_is_told(
         assert [abs(seconds - told) <= 1 for seconds in slept] == [True]
         with pytest.raises(openai.RateLimitError):
             client.audio.speech.create(**{**body, "input": "x" * 21})
-        assert len(slept) == 1  # it can never fit, and is not tried again
+        assert len(slept) == 1  # never admitted, so it is not retried
 
 
 def socket(server: Server, path: str, key: str) -> Any:
@@ -148,7 +147,7 @@ def respond(client: JsonSocket, text: str) -> dict[str, Any]:
     return response
 
 
-def test_the_limit_is_the_failure_of_a_realtime_response_and_the_socket_goes_on(
+def test_the_limit_fails_a_realtime_response_and_keeps_the_socket_open(
     folder: Path,
 ) -> None:
     with (
@@ -156,6 +155,7 @@ def test_the_limit_is_the_failure_of_a_realtime_response_and_the_socket_goes_on(
         socket(server.wait_ready(), "/v1/realtime", "slow key") as client,
     ):
         assert client.receive()["type"] == "session.created"
+        avoid_end_of_minute()
         assert respond(client, "Twelve chars.")["status"] == "completed"
         failed = respond(client, "Twelve more..")
         assert failed["status"] == "failed"
@@ -164,10 +164,11 @@ def test_the_limit_is_the_failure_of_a_realtime_response_and_the_socket_goes_on(
         assert respond(client, "Hi.")["status"] == "completed"
 
 
-def test_the_limit_closes_elevenlabs_socket_with_when_to_come_again(folder: Path) -> None:
+def test_the_limit_closes_elevenlabs_socket_with_the_time_to_retry(folder: Path) -> None:
     path = "/v1/text-to-speech/alloy/stream-input?output_format=pcm_24000"
     with start(folder) as server:
         server.wait_ready()
+        avoid_end_of_minute()
         for _ in range(3):
             assert say(server, "jane's key")[0] == 200
         with socket(server, path, "jane's key") as client:
@@ -183,6 +184,7 @@ def test_the_limit_closes_elevenlabs_socket_with_when_to_come_again(folder: Path
 def test_the_limit_is_an_error_of_vllm_omnis_socket(folder: Path) -> None:
     with start(folder) as server:
         server.wait_ready()
+        avoid_end_of_minute()
         for _ in range(3):
             assert say(server, "jane's key")[0] == 200
         with socket(server, "/v1/audio/speech/stream", "jane's key") as client:
@@ -211,7 +213,7 @@ def test_a_session_counts_as_a_stream_of_its_key(folder: Path) -> None:
         assert say(server, "john's key")[0] == 200
 
 
-def test_a_key_that_is_removed_says_no_more_on_an_open_socket(folder: Path) -> None:
+def test_a_removed_key_is_refused_on_an_open_socket(folder: Path) -> None:
     file = folder / "keys.toml"
     with (
         start(folder) as server,

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
-import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -20,6 +18,7 @@ from tests.support import TONE_PLUGINS
 from tests.support.live_server import GUNICORN, SERVE, Server, free_port
 from tests.support.metrics import Scrape
 from tests.support.raw_client import connect, read_all, speech
+from tests.support.tools import run
 from voxcpm_openai.metrics.folder import PREFIX
 
 TONE = {"engine": "tone", "plugins_dir": str(TONE_PLUGINS), "workers": "2"}
@@ -178,13 +177,10 @@ def test_the_lines_of_gunicorn_and_of_requests_are_json_if_configured() -> None:
     assert request["audio_s"] > 0
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="needs Debian's package prometheus")
 def test_promtool_accepts_the_metrics(server: Server) -> None:
     speak(server, 1)
     text = until(server.url, lambda found: finished(found) == 1).text
-    checked = subprocess.run(
-        ["promtool", "check", "metrics"], input=text, capture_output=True, text=True
-    )
+    checked = run("promtool", "check", "metrics", text=text)
     # The colon is vLLM's, whose names autoscalers read.
     reported = [line for line in checked.stderr.splitlines() if not line.startswith("vllm:")]
     assert (reported, checked.stdout) == ([], "")

@@ -4,33 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import pytest
-
 from tests.support import ROOT
 from tests.support.live_server import Server, free_port
+from tests.support.tools import SECONDS, required, wait_until_listening
 
 SHIPPED = ROOT / "deploy" / "nginx.conf"
-SECONDS = 20
-"""The longest wait for a start or an end."""
 TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 """The folders that nginx makes; Debian's are not for everybody."""
-
-
-def required() -> str:
-    """Return the path of nginx; where there is none, fail in CI and skip elsewhere."""
-    places = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
-    found = shutil.which("nginx", path=places)
-    if found is None:
-        message = "nginx is not installed (apt-get install nginx)"
-        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-    return found
 
 
 def shipped(folder: Path, port: int, instances: Sequence[str], *, tls: str = "") -> str:
@@ -76,8 +60,8 @@ class Nginx:
         self.file = folder / "nginx.conf"
         self.file.write_text(configure(self.port), encoding="utf-8")
         user = "user root;" if os.geteuid() == 0 else ""  # folders of tests are the user's alone
-        common = [required(), "-p", str(folder), "-c", str(self.file), "-e", f"{folder}/error.log"]
-        self.command = [*common, "-g", f"daemon off; {user}"]
+        files = ["-p", str(folder), "-c", str(self.file), "-e", f"{folder}/error.log"]
+        self.command = [required("nginx"), *files, "-g", f"daemon off; {user}"]
         self._process: subprocess.Popen[bytes] | None = None
 
     def check(self) -> str:
@@ -89,10 +73,11 @@ class Nginx:
     def __enter__(self) -> Nginx:
         self.check()
         self._process = subprocess.Popen(self.command, stderr=subprocess.DEVNULL)
-        end = time.monotonic() + SECONDS
-        while not self._listens():
-            assert self._process.poll() is None, self.errors()
-            assert time.monotonic() < end, self.errors()
+        try:
+            wait_until_listening(self._process, self.port)
+        except AssertionError as error:
+            self.__exit__()
+            raise AssertionError(self.errors()) from error
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -108,10 +93,6 @@ class Nginx:
         """Start new workers; the old ones finish what they do."""
         assert self._process is not None
         subprocess.run([*self.command, "-s", "reload"], check=True, capture_output=True)
-
-    def _listens(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
 
 def before(folder: Path, servers: Sequence[Server]) -> Nginx:

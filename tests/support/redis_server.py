@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
 import subprocess
-import time
-
-import pytest
 
 from tests.support.live_server import free_port
-
-SECONDS = 20
-"""The longest wait for a start or an end."""
-
-
-def required() -> str:
-    """Return the path of Redis; where there is none, fail in CI and skip elsewhere."""
-    found = shutil.which("redis-server")
-    if found is None:
-        message = "Redis is not installed (apt-get install redis-server)"
-        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-    return found
+from tests.support.tools import SECONDS, required, wait_until_listening
 
 
 class Redis:
     """A Redis in a process of its own, which may be stopped and started again."""
 
     def __init__(self) -> None:
-        self._program = required()
+        self._program = required("redis-server")
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
@@ -37,10 +20,7 @@ class Redis:
     def start(self) -> None:
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", "/tmp"]
         self._process = subprocess.Popen([self._program, *options], stdout=subprocess.DEVNULL)
-        end = time.monotonic() + SECONDS
-        while not self._listens():
-            assert self._process.poll() is None, "Redis has ended"
-            assert time.monotonic() < end, "Redis does not listen"
+        wait_until_listening(self._process, self.port)
 
     def stop(self) -> None:
         if self._process is not None:
@@ -54,7 +34,3 @@ class Redis:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-
-    def _listens(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0

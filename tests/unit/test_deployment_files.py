@@ -1,10 +1,8 @@
-"""The files of deploy/ and the Dockerfile, as far as the tools for them are here."""
+"""The files of deploy/ and the Dockerfile, checked by the tools that are installed."""
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pytest
 
 from tests.support import ROOT
 from tests.support.nginx import Nginx, temporary_paths
+from tests.support.tools import run
 from voxcpm_openai import __version__
 from voxcpm_openai.settings import Settings
 
@@ -23,16 +22,8 @@ SHARED = ("--set", "persistence.accessMode=ReadWriteMany")
 KEDA = ("--set", "autoscaling.kind=keda,autoscaling.prometheus=http://prometheus:9090")
 
 
-def tool(name: str) -> str:
-    """Return the path of a program; CI does not have them all, so that none is required."""
-    if (found := shutil.which(name)) is None:
-        pytest.skip(f"{name} is not installed")
-    return found
-
-
 def rendered(*options: str) -> subprocess.CompletedProcess[str]:
-    command = [tool("helm"), "template", "test", str(CHART), *options]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return run("helm", "template", "test", CHART, *options)
 
 
 def test_the_chart_and_the_changelog_are_of_this_version() -> None:
@@ -128,27 +119,22 @@ def test_variables_of_other_programs_are_passed_only_if_set() -> None:
 
 
 @pytest.mark.parametrize("profile", ["cpu", "gpu"])
-def test_compose_reads_its_file(profile: str, tmp_path: Path) -> None:
-    compose = tool("docker-compose")
-    environment = {**os.environ, "COMPOSE_PROFILES": profile}
-    command = [compose, "-f", str(COMPOSE), "config", "--services"]
-    result = subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=False, cwd=tmp_path
-    )
+def test_compose_reads_its_file(
+    profile: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COMPOSE_PROFILES", profile)
+    result = run("docker-compose", "-f", COMPOSE, "config", "--services", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
 
 
 def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     """And finds it well protected: 10 is the worst."""
-    analyze = tool("systemd-analyze")
     program = "/opt/voxcpm-openai/bin/voxcpm-openai"
     assert program in UNIT.read_text()
     unit = tmp_path / UNIT.name
     unit.write_text(UNIT.read_text().replace(program, "/bin/true"))
-    result = subprocess.run(
-        [analyze, "verify", "--man=no", str(unit)], capture_output=True, text=True, check=False
-    )
+    result = run("systemd-analyze", "verify", "--man=no", unit)
     assert (result.returncode, result.stderr) == (0, "")
-    security = ["security", "--offline=true", "--threshold=25", "--no-pager", str(unit)]
-    result = subprocess.run([analyze, *security], capture_output=True, text=True, check=False)
+    security = ("security", "--offline=true", "--threshold=25", "--no-pager")
+    result = run("systemd-analyze", *security, unit)
     assert result.returncode == 0, result.stdout[-500:]

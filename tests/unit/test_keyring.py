@@ -1,38 +1,23 @@
-"""API keys: the forms of their file, and that it is read anew when it changes."""
+"""API keys: the forms of their file, and reloading after a change."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.support.clock import Clock
 from voxcpm_openai.accounts.key_file import read_keys
-from voxcpm_openai.accounts.keyring import Keyring
-from voxcpm_openai.accounts.keys import KeyLimits, new_key
+from voxcpm_openai.accounts.keyring import Keyring, warnings
+from voxcpm_openai.accounts.keys import KeyLimits, new_key, unnamed
 from voxcpm_openai.errors import SettingsError
-from voxcpm_openai.principal import OPERATOR, Principal
+from voxcpm_openai.principal import OPERATOR
 from voxcpm_openai.settings import Settings
 
 HASH = "sha256:" + hashlib.sha256(b"jane's key").hexdigest()
 SECRET = "the-secret"
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(time, "monotonic", clock)
-    return clock
 
 
 def written(path: Path, text: str) -> Path:
@@ -50,7 +35,7 @@ def test_a_file_of_lines_has_keys_with_and_without_names(tmp_path: Path) -> None
     keys = ring(written(tmp_path / "keys", f"{text}  john.d: a key with spaces  \nbare=key:x\n"))
     found, bare = keys.find(b"jane's key"), keys.find(b"bare=key:x")
     assert found is not None
-    assert (found.name, found.principal) == ("jane", Principal.for_key("jane's key"))
+    assert (found.name, found.principal) == ("jane", unnamed("jane's key").principal)
     assert bare is not None
     assert bare.name == f"key-{bare.id[:8]}"
     assert keys.find(b"a key with spaces") == keys.named("john.d")
@@ -126,25 +111,24 @@ def test_the_file_names_a_key_of_the_setting(tmp_path: Path) -> None:
     ]
 
 
-def test_a_change_counts_within_a_second(tmp_path: Path, clock: Clock) -> None:
+def test_a_change_of_the_file_takes_effect_within_a_second(tmp_path: Path, clock: Clock) -> None:
     path = written(tmp_path / "keys", "jane: one\n")
     keys = ring(path)
     written(path, "jane: other\n")
-    assert keys.find(b"one") is not None  # it was looked at just now
+    assert keys.find(b"one") is not None  # it was checked just now
     clock.now += 1
     assert keys.find(b"one") is None
     assert keys.find(b"other") is not None
 
 
-def test_a_file_behind_a_link_that_is_changed_is_read_anew(tmp_path: Path, clock: Clock) -> None:
-    """Kubernetes mounts secrets so, and deletes the folder that the link has led to."""
+def test_a_file_behind_a_changed_link_is_reloaded(tmp_path: Path, clock: Clock) -> None:
+    """Kubernetes updates mounted secrets this way, and deletes the previous folder."""
     for number in ("1", "2"):
         (tmp_path / number).mkdir()
         written(tmp_path / number / "keys", f"jane: key {number}\n")
     (tmp_path / "data").symlink_to("1")
     (tmp_path / "keys").symlink_to("data/keys")
-    loaded = Settings()
-    keys = Keyring(replace(loaded, api_keys_file=tmp_path / "keys"))
+    keys = ring(tmp_path / "keys")
     (tmp_path / "data").unlink()
     (tmp_path / "data").symlink_to("2")
     (tmp_path / "1" / "keys").unlink()
@@ -167,20 +151,21 @@ def test_a_broken_file_keeps_the_keys_and_is_logged_once(
     assert errors[0].startswith("the API keys stay as they were: ")
     written(path, "jane: two\n")
     clock.now += 1
-    assert (keys.find(b"one"), keys.find(b"two") is None) == (None, False)
+    assert keys.find(b"one") is None
+    assert keys.find(b"two") is not None
 
 
-def test_a_file_that_everybody_can_read_is_warned_of(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_a_file_that_every_user_can_read_is_a_warning(
+    tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = written(tmp_path / "keys", "jane: one\n")
-    ring(path)
-    assert caplog.records == []
+    keys = ring(path)
+    assert warnings(path) == []
     path.chmod(0o644)
-    ring(path)
-    assert [one.message for one in caplog.records] == [
-        f"every user of this machine can read the API keys in {path}: chmod o-r {path}"
-    ]
+    clock.now += 1
+    assert keys.find(b"one") is not None
+    expected = [f"every user of this machine can read the API keys in {path}: chmod o-r {path}"]
+    assert warnings(path) == [one.message for one in caplog.records] == expected
 
 
 def test_new_keys_differ_and_are_long() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.conftest import TONE
 from voxcpm_openai import Voice
+from voxcpm_openai.accounts.keys import unnamed
 from voxcpm_openai.context import AppContext
 from voxcpm_openai.errors import InvalidRequest, PluginError, SettingsError, UnknownDictionary
 from voxcpm_openai.lexicons import LexiconSources
@@ -21,7 +22,7 @@ from voxcpm_openai.text.marks import Marks
 from voxcpm_openai.voices.store.data_folder import DataFolder
 from voxcpm_openai.voices.store.dictionaries import DictionaryStore
 
-JANE, JOHN = Principal.for_key("jane's key"), Principal.for_key("john's key")
+JANE, JOHN = unnamed("jane's key").principal, unnamed("john's key").principal
 PLAIN = Voice("plain", "Plain")
 
 

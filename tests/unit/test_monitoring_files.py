@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.support import ROOT
+from tests.support.tools import run
 from voxcpm_openai.metrics.families import Metrics
 from voxcpm_openai.metrics.server import ServerCollector
 
@@ -66,12 +64,10 @@ def test_each_alert_has_a_runbook() -> None:
     assert set(names) <= set(headings)
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="needs Debian's package prometheus")
-@pytest.mark.parametrize("command", [("check", "rules", "alerts.yaml"), ("test", "rules")])
-def test_promtool_accepts_the_rules(command: tuple[str, ...]) -> None:
-    file = () if len(command) == 3 else ("alerts.test.yaml",)
-    done = subprocess.run(
-        ["promtool", *command, *file], cwd=Path(ALERTS).parent, capture_output=True, text=True
-    )
+@pytest.mark.parametrize(
+    "arguments", [("check", "rules", "alerts.yaml"), ("test", "rules", "alerts.test.yaml")]
+)
+def test_promtool_accepts_the_rules(arguments: tuple[str, ...]) -> None:
+    done = run("promtool", *arguments, cwd=ALERTS.parent)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "SUCCESS" in done.stdout

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from voxcpm_openai import Segment, Utterance, Voice
+from voxcpm_openai.accounts.keys import unnamed
 from voxcpm_openai.errors import (
     InvalidRequest,
     Unauthorized,
@@ -29,8 +30,8 @@ from voxcpm_openai.voices.store.data_folder import DataFolder
 from voxcpm_openai.voices.store.dictionaries import DictionaryStore
 from voxcpm_openai.voices.store.voices import VoiceStore
 
-JANE = Principal.for_key("jane's key")
-JOHN = Principal.for_key("john's key")
+JANE = unnamed("jane's key").principal
+JOHN = unnamed("john's key").principal
 FLAC = b"fLaC and so on"
 BUILT_IN = Voice("built-in", "Built in")
 JANES = Voice("janes", "Of a plugin, but owned by Jane", owner=JANE.key_id)
@@ -184,5 +185,5 @@ def test_anonymous_cannot_own_anything() -> None:
 def test_a_keys_id_does_not_contain_the_key() -> None:
     assert JANE.key_id is not None
     assert "jane" not in JANE.key_id
-    assert Principal.for_key("jane's key") == JANE
+    assert unnamed("jane's key").principal == JANE
     assert JOHN.key_id != JANE.key_id

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from voxcpm_openai.accounts.keys import unnamed
 from voxcpm_openai.errors import (
     InvalidRequest,
     Unauthorized,
@@ -19,7 +20,7 @@ from voxcpm_openai.voices.store.consents import ConsentStore
 from voxcpm_openai.voices.store.data_folder import DataFolder
 from voxcpm_openai.voices.store.voices import VoiceStore
 
-JANE, JOHN = Principal.for_key("jane's key"), Principal.for_key("john's key")
+JANE, JOHN = unnamed("jane's key").principal, unnamed("john's key").principal
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,7 @@ def test_a_key_is_known_by_32_digits_that_do_not_tell_it() -> None:
     assert JANE.key_id is not None
     assert len(JANE.key_id) == 32
     assert set(JANE.key_id) <= set("0123456789abcdef")
-    assert Principal.for_key("jane's key") == JANE
+    assert unnamed("jane's key").principal == JANE
     assert JANE.key_id != JOHN.key_id
 
 

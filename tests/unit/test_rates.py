@@ -3,49 +3,34 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Iterator
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from limits.storage import memory
 
+from tests.support.clock import Clock, avoid_end_of_minute, rate_clock
 from tests.support.redis_server import Redis
-from voxcpm_openai.accounts.rates import AWAY, Amount, Rates, share
+from voxcpm_openai.accounts.rates import RETRY_INTERVAL, Amount, RateLimiter, share
 from voxcpm_openai.errors import SettingsError
 
 NUMBERS = st.integers(1, 10_000)
 
 
-class Clock:
-    now = 60_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture(scope="module")
 def clock() -> Iterator[Clock]:
-    clock = Clock()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(memory, "time", SimpleNamespace(time=clock))
+    with rate_clock() as clock:
         yield clock
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[Redis]:
-    with Redis() as server:
-        yield server
 
 
 def requests(limit: int, count: int = 1) -> list[Amount]:
     return [Amount("requests", count, limit)]
 
 
-def admitted(rates: Rates, limit: int, tries: int, holder: str = "jane") -> int:
-    return sum(rates.take(holder, requests(limit)).refusal is None for _ in range(tries))
+def admitted(rates: RateLimiter, limit: int, tries: int, holder: str = "jane") -> int:
+    return sum(rates.consume(holder, requests(limit)).refusal is None for _ in range(tries))
 
 
 @given(NUMBERS, st.integers(1, 256))
@@ -62,8 +47,10 @@ def test_workers_together_admit_no_more_than_the_limit(
     clock: Clock, limit: int, workers: int, order: list[int]
 ) -> None:
     clock.now = 60_000.0
-    group = [Rates(workers=workers) for _ in range(workers)]
-    count = sum(group[one % workers].take("jane", requests(limit)).refusal is None for one in order)
+    group = [RateLimiter(workers=workers) for _ in range(workers)]
+    count = sum(
+        group[one % workers].consume("jane", requests(limit)).refusal is None for one in order
+    )
     assert count <= max(limit, workers)
 
 
@@ -76,10 +63,10 @@ def test_a_request_fits_after_the_seconds_that_its_refusal_says(
 ) -> None:
     """And the characters of a minute are never more than the limit and one minute's rounding."""
     clock.now = 60_000.0
-    rates = Rates()
+    rates = RateLimiter()
     for pause, count in asked:
         clock.now += pause
-        refusal = rates.take("jane", requests(limit, count)).refusal
+        refusal = rates.consume("jane", requests(limit, count)).refusal
         if refusal is None:
             continue
         if count > limit:
@@ -88,72 +75,81 @@ def test_a_request_fits_after_the_seconds_that_its_refusal_says(
         assert refusal.retry_after is not None
         assert 1 <= refusal.retry_after <= 121
         clock.now += refusal.retry_after
-        assert rates.take("jane", requests(limit, count)).refusal is None
+        assert rates.consume("jane", requests(limit, count)).refusal is None
 
 
 def test_what_is_left_is_told_and_nothing_is_taken_of_one_limit_if_the_other_refuses(
     clock: Clock,
 ) -> None:
     clock.now = 60_000.0
-    rates = Rates()
+    rates = RateLimiter()
 
     def take(characters: int) -> tuple[dict[str, tuple[int, int]], bool]:
         amounts = [Amount("requests", 1, 3), Amount("characters", characters, 100)]
-        taken = rates.take("jane", amounts)
+        taken = rates.consume("jane", amounts)
         left = {name: (one.limit, one.remaining) for name, one in taken.budgets.items()}
         return left, taken.refusal is None
 
     assert take(60) == ({"requests": (3, 2), "characters": (100, 40)}, True)
     assert take(60) == ({"requests": (3, 2), "characters": (100, 40)}, False)
     assert take(40) == ({"requests": (3, 1), "characters": (100, 0)}, True)
-    assert rates.take("jane", [Amount("requests", 1, 0)]).budgets == {}
-    assert rates.take("john", [Amount("requests", 1, 1)]).refusal is None
+    assert rates.consume("jane", [Amount("requests", 1, 0)]).budgets == {}
+    assert rates.consume("john", [Amount("requests", 1, 1)]).refusal is None
+
+
+@pytest.fixture
+def redis() -> Iterator[Redis]:
+    with Redis() as server:
+        yield server
 
 
 def test_two_workers_count_together_in_redis(redis: Redis) -> None:
-    first, second = (Rates(redis.url, workers=2) for _ in range(2))
+    avoid_end_of_minute()
+    first, second = (RateLimiter(redis.url, workers=2) for _ in range(2))
     found = [admitted(rates, 100, 5, "shared") for rates in (first, second)]
     assert found == [5, 5]
-    assert second.take("shared", requests(100)).budgets["requests"].remaining == 89
-    refused = second.take("shared", requests(100, 95)).refusal
+    assert second.consume("shared", requests(100)).budgets["requests"].remaining == 89
+    refused = second.consume("shared", requests(100, 95)).refusal
     assert refused is not None
     assert refused.retry_after is not None
     assert 60 <= refused.retry_after <= 120
     assert admitted(first, 5, 9, "few") + admitted(second, 5, 9, "few") == 5
 
 
-def test_without_redis_each_worker_counts_its_part_until_it_answers_again(
-    redis: Redis, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_without_redis_each_worker_enforces_its_share_until_it_answers_again(
+    redis: Redis,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    now = SimpleNamespace(value=time.monotonic())
-    monkeypatch.setattr(time, "monotonic", lambda: now.value)
+    clock.now = 60_000.0
+    monotonic = Clock(time.monotonic())
+    monkeypatch.setattr(time, "monotonic", monotonic)
     caplog.set_level(logging.INFO, "voxcpm_openai")
-    rates = Rates(redis.url, workers=2)
-    assert admitted(rates, 1000, 3, "away") == 3
+    rates = RateLimiter(redis.url, workers=2)
+    assert admitted(rates, 1000, 3) == 3
     redis.stop()
-    assert admitted(rates, 8, 10, "away") == 4
-    assert (rates.failures, rates.reaches_redis()) == (1, False)  # it is not asked again and again
-    now.value += AWAY
-    assert admitted(rates, 8, 10, "away") == 0
+    assert admitted(rates, 8, 10) == 4
+    assert (rates.failures, rates.reaches_redis()) == (1, False)  # not one failure per request
+    monotonic.now += RETRY_INTERVAL
+    assert admitted(rates, 8, 10) == 0
     assert rates.failures == 2
-    monkeypatch.undo()
     redis.start()
-    monkeypatch.setattr(time, "monotonic", lambda: now.value)
-    now.value += AWAY
-    assert admitted(rates, 8, 10, "away") == 8
-    told = [record.message.partition(",")[0].partition(";")[0] for record in caplog.records]
-    assert told == ["Redis does not answer", "Redis answers again"]
+    monotonic.now += RETRY_INTERVAL
+    assert admitted(rates, 8, 10) == 8
+    logged = [record.message.partition(";")[0] for record in caplog.records]
+    assert logged == ["Redis does not answer", "Redis answers again"]
 
 
 def test_a_url_that_cannot_be_used_and_a_missing_package_stop_the_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with pytest.raises(SettingsError, match="VOXCPM_LIMITS_URL cannot be used"):
-        Rates("redis://127.0.0.1:port")
-    monkeypatch.setitem(__import__("sys").modules, "redis", None)
-    monkeypatch.setitem(__import__("sys").modules, "redis.backoff", None)
+        RateLimiter("redis://127.0.0.1:port")
+    monkeypatch.setitem(sys.modules, "redis", None)
+    monkeypatch.setitem(sys.modules, "redis.backoff", None)
     with pytest.raises(SettingsError, match="needs the package redis: pip install"):
-        Rates("redis://127.0.0.1")
+        RateLimiter("redis://127.0.0.1")
 
 
 def test_a_request_is_served_if_there_is_no_thread_to_count_it(
@@ -163,4 +159,4 @@ def test_a_request_is_served_if_there_is_no_thread_to_count_it(
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr("threading.Thread.start", refuse)
-    assert Rates().take("jane", requests(1)).refusal is None
+    assert RateLimiter().consume("jane", requests(1)).refusal is None

@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
+from tests.support.clock import Clock
 from voxcpm_openai.errors import ClientLeft, InvalidRequest, Overloaded, SynthesisFailed
 from voxcpm_openai.metrics.families import Metrics
 from voxcpm_openai.metrics.speech_meter import SpeechMeter
-
-
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
-    monkeypatch.setattr(time, "monotonic", made)
-    return made
 
 
 @pytest.fixture
@@ -37,11 +22,11 @@ def value(metrics: Metrics, name: str) -> float:
 
 def test_a_chunk_after_the_playout_deadline_is_an_underrun(clock: Clock, metrics: Metrics) -> None:
     with SpeechMeter(metrics, "tts-1", "mp3") as meter:
-        for at, seconds in ((100.5, 1.0), (101.0, 2.0), (104.5, 3.0)):
+        for at, seconds in ((1000.5, 1.0), (1001.0, 2.0), (1004.5, 3.0)):
             clock.now = at
             meter.audio(seconds)
         meter.done()
-    assert value(metrics, "underrun_seconds_total") == 2.0  # all is played at 102.5
+    assert value(metrics, "underrun_seconds_total") == 2.0  # all is played at 1002.5
     assert value(metrics, "speeches_with_underrun_total") == 1
     assert value(metrics, "first_audio_seconds_sum") == 0.5
     assert value(metrics, "real_time_factor_sum") == 1.5  # 4.5 s for 3 s
@@ -50,14 +35,14 @@ def test_a_chunk_after_the_playout_deadline_is_an_underrun(clock: Clock, metrics
 
 def test_pauses_in_streamed_input_text_are_no_underrun(clock: Clock, metrics: Metrics) -> None:
     with SpeechMeter(metrics, "tts-1", "mp3") as meter:
-        clock.now = 130.0
+        clock.now = 1030.0
         meter.part(5)
-        clock.now = 130.25
+        clock.now = 1030.25
         meter.audio(1.0, live=False)
         meter.part_ended()
-        clock.now = 190.0
+        clock.now = 1090.0
         meter.part(5)
-        clock.now = 190.25
+        clock.now = 1090.25
         meter.audio(2.0, live=False)
         meter.part_ended()
         meter.done()

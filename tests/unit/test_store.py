@@ -16,8 +16,9 @@ import pytest
 
 from tests.support import ROOT
 from voxcpm_openai import Voice
+from voxcpm_openai.accounts.keys import unnamed
 from voxcpm_openai.errors import StorageUnwritable
-from voxcpm_openai.principal import OPERATOR, Principal
+from voxcpm_openai.principal import OPERATOR
 from voxcpm_openai.settings import Settings
 from voxcpm_openai.voices.library import VoiceLibrary
 from voxcpm_openai.voices.store import records
@@ -60,7 +61,7 @@ def opened(root: Path, **settings: object) -> VoiceStore:
 
 
 def test_another_process_reads_an_added_voice_unchanged(root: Path) -> None:
-    jane = Principal.for_key("jane")
+    jane = unnamed("jane").principal
     voice = opened(root).add(
         "Jane",
         CLIP,

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from voxcpm_openai import InvalidRequest, Segment, Utterance, Voice
+from voxcpm_openai.accounts.keys import unnamed
 from voxcpm_openai.principal import OPERATOR, Principal
 from voxcpm_openai.settings import Settings
 from voxcpm_openai.text.lexicon import LexiconRule
@@ -26,7 +27,7 @@ from voxcpm_openai.voices.store.dictionaries import DictionaryStore
 from voxcpm_openai.voices.store.records import MAX_BYTES, MAX_CONTENT, RecordFolder
 from voxcpm_openai.voices.store.voices import VoiceStore
 
-JANE, JOHN = Principal.for_key("jane's key"), Principal.for_key("john's key")
+JANE, JOHN = unnamed("jane's key").principal, unnamed("john's key").principal
 SETTINGS = Settings(max_voices=6, max_consents=6)
 SOUND = Clip(np.zeros(800, np.float32), 8000)
 LIMIT = 6

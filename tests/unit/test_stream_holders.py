@@ -1,4 +1,4 @@
-"""Streams by key: each has its own limit, and one key takes no place of the others."""
+"""Concurrent streams by key: limits, and independence of the keys."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import threading
 
 import pytest
 
+from tests.support.socket_client import until
 from voxcpm_openai.errors import ClientLeft, RateLimited
-from voxcpm_openai.limits import EVERYBODY, Holder, StreamLimiter
+from voxcpm_openai.limits import UNLIMITED, Holder, StreamLimiter
 
 JANE, JOHN = Holder("jane", 2), Holder("john")
 SECONDS = 20
 
 
-def test_a_holder_has_no_more_than_it_may_and_others_are_not_concerned() -> None:
+def test_a_holder_at_its_limit_is_refused_and_others_are_not() -> None:
     streams = StreamLimiter(10)
     first, _ = streams.enter(JANE), streams.enter(JANE)
     with pytest.raises(RateLimited) as caught:
         streams.enter(JANE)
     assert caught.value.headers == {"Retry-After": "1"}
-    for holder in (JOHN, JOHN, JOHN, EVERYBODY):
+    for holder in (JOHN, JOHN, JOHN, UNLIMITED):
         streams.enter(holder)
     with first:
         pass
@@ -27,7 +28,7 @@ def test_a_holder_has_no_more_than_it_may_and_others_are_not_concerned() -> None
     streams.enter(JANE)
 
 
-def test_a_limit_that_has_changed_counts_at_once() -> None:
+def test_a_changed_limit_takes_effect_at_once() -> None:
     streams = StreamLimiter(10)
     for _ in range(2):
         streams.enter(JANE)
@@ -37,7 +38,7 @@ def test_a_limit_that_has_changed_counts_at_once() -> None:
     streams.enter(Holder("jane", 0))
 
 
-def test_who_goes_on_waits_for_its_own_streams_and_takes_no_place_of_others_meanwhile() -> None:
+def test_a_session_that_waits_for_its_holders_streams_reserves_no_place() -> None:
     streams = StreamLimiter(3)
     permits = [streams.enter(JANE), streams.enter(JANE)]
     found: list[object] = []
@@ -48,9 +49,8 @@ def test_who_goes_on_waits_for_its_own_streams_and_takes_no_place_of_others_mean
     waiting = [threading.Thread(target=enter_again) for _ in range(2)]
     for thread in waiting:
         thread.start()
-    while sum(streams._waiting.values()) < 2:
-        pass
-    with streams.enter(JOHN):  # the last place is not kept for Jane, who may not have it
+    until(lambda: streams.waiting == 2)
+    with streams.enter(JOHN):  # the last place is not reserved for Jane, who is at her limit
         pass
     for permit in permits:
         with permit:
@@ -61,7 +61,7 @@ def test_who_goes_on_waits_for_its_own_streams_and_takes_no_place_of_others_mean
     assert streams.held(JANE) == 2
 
 
-def test_who_goes_on_is_refused_in_the_end_and_leaves_at_once() -> None:
+def test_a_waiting_session_times_out_or_is_cancelled() -> None:
     streams = StreamLimiter(3)
     for _ in range(2):
         streams.enter(JANE)
@@ -71,7 +71,7 @@ def test_who_goes_on_is_refused_in_the_end_and_leaves_at_once() -> None:
         streams.reenter(SECONDS, lambda: True, JANE)
 
 
-def test_a_place_is_kept_for_who_goes_on_and_may_have_it() -> None:
+def test_a_place_is_reserved_for_a_session_that_waits_for_room() -> None:
     streams = StreamLimiter(1)
     permit = streams.enter(JOHN)
     done = threading.Event()
@@ -82,8 +82,7 @@ def test_a_place_is_kept_for_who_goes_on_and_may_have_it() -> None:
 
     thread = threading.Thread(target=enter_again)
     thread.start()
-    while not streams._waiting:
-        pass
+    until(lambda: streams.waiting == 1)
     with permit:
         pass
     assert done.wait(SECONDS)

@@ -10,15 +10,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.support import ROOT
 from voxcpm_openai.accounts import usage_store
-from voxcpm_openai.accounts.usage import MOST_SLOTS, UsageRecorder
-from voxcpm_openai.accounts.usage_store import HOUR, KEPT_DAYS, Amounts, Slot, UsageStore
+from voxcpm_openai.accounts.usage import MAX_PENDING, UsageRecorder
+from voxcpm_openai.accounts.usage_store import HOUR, RETENTION_DAYS, Amounts, Slot, UsageStore
 
 NOW = int(time.time()) // HOUR * HOUR
 ONE = Amounts(1, 10)
@@ -46,7 +47,7 @@ def test_usage_is_added_up_by_hour_key_and_model(store: UsageStore) -> None:
 
 def test_what_is_too_old_is_forgotten(store: UsageStore) -> None:
     day = 24 * HOUR
-    old, kept = NOW - (KEPT_DAYS + 1) * day, NOW - (KEPT_DAYS - 1) * day
+    old, kept = NOW - (RETENTION_DAYS + 1) * day, NOW - (RETENTION_DAYS - 1) * day
     store.add({Slot(old, "jane", "tts-1"): ONE, Slot(kept, "jane", "tts-1"): ONE})
     assert [slot.hour for slot, _ in store.read(0, 2**40)] == [kept]
 
@@ -132,8 +133,10 @@ def _locked(store: UsageStore) -> Iterator[None]:
 def _full(store: UsageStore) -> Iterator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def _no_folder(store: UsageStore) -> Iterator[None]:
@@ -145,20 +148,16 @@ def _no_folder(store: UsageStore) -> Iterator[None]:
 @pytest.mark.parametrize("fault", [_locked, _full, _no_folder])
 def test_what_cannot_be_written_waits_and_is_logged_once(
     store: UsageStore,
-    fault: object,
+    fault: Callable[[UsageStore], Iterator[None]],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(usage_store, "BUSY", 0.01)
+    monkeypatch.setattr(usage_store, "BUSY_TIMEOUT", 0.01)
     recorder = UsageRecorder(store, NEVER)
-    trouble = fault(store)  # type: ignore[operator]
-    next(trouble)
-    try:
+    with contextmanager(fault)(store):
         for _ in range(3):
             recorder.add("jane", "tts-1", ONE)
             recorder.flush()
-    finally:
-        next(trouble, None)
     assert recorder.failures == 3
     assert len([line for line in caplog.messages if "cannot be written" in line]) == 1
     recorder.close()
@@ -167,12 +166,12 @@ def test_what_cannot_be_written_waits_and_is_logged_once(
 
 def test_what_waits_is_bounded(store: UsageStore) -> None:
     recorder = UsageRecorder(store, NEVER)
-    for number in range(MOST_SLOTS + 5):
+    for number in range(MAX_PENDING + 5):
         recorder.add(str(number), "tts-1", ONE)
     recorder.add("1", "tts-1", ONE)  # one that waits already
     assert recorder.lost == 5
     recorder.close()
-    assert total(store).requests == MOST_SLOTS + 1
+    assert total(store).requests == MAX_PENDING + 1
 
 
 def test_without_a_thread_nothing_fails(store: UsageStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The check of what is counted by key, before a server starts."""
+"""The check of API keys and limits before a server starts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from voxcpm_openai.accounts import keyring
 from voxcpm_openai.accounts.key_file import read_keys
 from voxcpm_openai.accounts.keys import ApiKey, KeyLimits
-from voxcpm_openai.accounts.rates import Rates, share
+from voxcpm_openai.accounts.rates import RateLimiter, share
 from voxcpm_openai.errors import StartError
 from voxcpm_openai.settings import Settings
 
@@ -24,8 +24,8 @@ def check_accounts(settings: Settings, workers: int) -> tuple[list[str], list[st
         except StartError as error:
             problems.append(str(error))
     try:
-        if not Rates(settings.limits_url).reaches_redis():
-            warnings.append("Redis does not answer: until it does, each worker counts for itself.")
+        if not RateLimiter(settings.limits_url).reaches_redis():
+            warnings.append("Redis does not answer: until it does, each worker enforces its share.")
     except StartError as error:
         problems.append(str(error))
     if workers > 1:
@@ -34,7 +34,7 @@ def check_accounts(settings: Settings, workers: int) -> tuple[list[str], list[st
 
 
 def _divisions(settings: Settings, own: Sequence[KeyLimits], workers: int) -> Iterator[str]:
-    """Yield what it means that each of several workers counts for itself."""
+    """Yield warnings about limits that are divided among the workers."""
     streams = [settings.streams_per_key, *(limits.streams for limits in own)]
     if any(streams):
         yield f"{workers} workers divide the concurrent streams of each key among them."

@@ -1,6 +1,6 @@
-"""The file of the API keys (``VOXCPM_API_KEYS_FILE``): TOML, or a key a line.
+"""The file of the API keys (``VOXCPM_API_KEYS_FILE``): TOML, or one key per line.
 
-Messages never repeat a key, nor a line that may have one.
+Error messages never quote a key, nor a line that may contain one.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 
-from voxcpm_openai.accounts.keys import NAME, ApiKey, KeyLimits, digest_of, unnamed
+from voxcpm_openai.accounts.keys import NAME, NAME_RULE, ApiKey, KeyLimits, digest_of, unnamed
 from voxcpm_openai.errors import SettingsError
 from voxcpm_openai.files import read_file
 
 MAX_BYTES = 16 * 1024 * 1024
 LIMITS = tuple(field.name for field in fields(KeyLimits))
 OPTIONS = ("key", "operator", *LIMITS)
-MOST = 10**9
+MAX_LIMIT = 10**9
 """The largest limit."""
 
 
 def read_keys(path: Path) -> tuple[ApiKey, ...]:
-    """Return the keys of a file, at least one.  Raises SettingsError, which says what is wrong."""
+    """Return the keys of a file, at least one.  Raises SettingsError."""
     try:
         text = read_file(path, MAX_BYTES).decode("utf-8-sig")
         found = list(_of_toml(text) if path.suffix == ".toml" else _of_lines(text))
@@ -50,7 +50,7 @@ def _check(keys: list[ApiKey]) -> None:
 
 
 def _of_lines(text: str) -> Iterator[ApiKey]:
-    """Read ``name: key`` or ``key``, one a line; ``#`` begins a comment line."""
+    """Read ``name: key`` or ``key``, one per line; ``#`` begins a comment line."""
     for number, raw in enumerate(text.splitlines(), 1):
         line = raw.strip()
         if not line or line.startswith("#"):
@@ -59,7 +59,7 @@ def _of_lines(text: str) -> Iterator[ApiKey]:
         if not colon:
             yield unnamed(line)
         elif not NAME.fullmatch(name := name.rstrip()):
-            raise ValueError(f"line {number}: a name has letters, digits, spaces and . @ _ - only.")
+            raise ValueError(f"line {number}: {NAME_RULE}")
         else:
             yield ApiKey(digest_of(key.strip()), name)
 
@@ -76,10 +76,7 @@ def _of_toml(text: str) -> Iterator[ApiKey]:
         raise ValueError("there are tables of the form [keys.NAME], and nothing else.")
     for name, table in tables.items():
         if not isinstance(table, dict) or not NAME.fullmatch(name):
-            raise ValueError(
-                "a key is a table [keys.NAME], and a name has letters, digits, spaces and . @ _ - "
-                "only."
-            )
+            raise ValueError(f"a key is a table [keys.NAME], and {NAME_RULE}")
         yield _of_table(name, table)
 
 
@@ -89,14 +86,14 @@ def _of_table(name: str, table: Mapping[str, object]) -> ApiKey:
     key, operator = table.get("key"), table.get("operator", False)
     if not (isinstance(key, str) and key.strip()):
         raise ValueError(f"{name!r} needs a 'key', plain or as \"sha256:...\".")
-    if operator not in (True, False) or not isinstance(operator, bool):
-        raise ValueError(f"'operator' of {name!r} must be true or false.")
+    if not isinstance(operator, bool):
+        raise ValueError(f"'operator' of {name!r} must be true or false.")  # noqa: TRY004
     limits: dict[str, int] = {}
     for option in LIMITS:
         value = table.get(option)
         if value is None:
             continue
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST:
-            raise ValueError(f"{option!r} of {name!r} must be a whole number, 0 for any.")
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_LIMIT:
+            raise ValueError(f"{option!r} of {name!r} must be a whole number; 0 is unlimited.")
         limits[option] = value
     return ApiKey(digest_of(key.strip()), name, operator, KeyLimits(**limits))

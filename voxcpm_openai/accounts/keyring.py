@@ -1,4 +1,4 @@
-"""The keyring: all API keys, of the setting and of the file, which is read anew when it changes."""
+"""The keyring: the API keys of the setting and of the file, which is reloaded when it changes."""
 
 from __future__ import annotations
 
@@ -15,43 +15,41 @@ from voxcpm_openai.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-RECHECK = 1.0
-"""Seconds after which the file is looked at again."""
+CHECK_INTERVAL = 1.0
+"""Seconds between two checks whether the file has changed."""
 
 Version = tuple[int, ...]
 
 
 class Keyring:
-    """Finds API keys.  A file that becomes wrong keeps the keys of before, and the log says so."""
+    """Finds API keys.  If the changed file is invalid, the previous keys stay; this is logged."""
 
     def __init__(self, settings: Settings) -> None:
         """Raises SettingsError if the file is wrong."""
         self.required = settings.keyed
-        """Whether clients need a key; also if all of them are gone."""
+        """Whether clients need a key."""
         self._path = settings.api_keys_file
         self._fixed = {key.digest: key for key in map(unnamed, settings.api_keys)}
         self._keys = self._fixed
         self._by_id = {key.id: key for key in self._fixed.values()}
         self._version: Version | None = None
-        self._looked = 0.0
+        self._next_check = 0.0
         self._lock = threading.Lock()
         if self._path is not None:
             self._version = _version(self._path)
-            self._take(read_keys(self._path))
-            for warning in warnings(self._path):
-                logger.warning("%s", warning)
-            self._looked = time.monotonic()
+            self._set(read_keys(self._path))  # ``check_accounts`` has logged its warnings
+            self._next_check = time.monotonic() + CHECK_INTERVAL
 
     def find(self, sent: bytes) -> ApiKey | None:
         """Return the key that a client sends, or None if there is no such key.
 
-        Keys are found by their hash, so that the time does not tell which one was close.
+        The lookup is by hash, so that its duration reveals nothing about the keys.
         """
         self._refresh()
         return self._keys.get(digest_of_bytes(sent))
 
     def get(self, id_: str) -> ApiKey | None:
-        """Return the key of an id as it is now, or None if it has been removed."""
+        """Return the current key of an id, or None if it has been removed."""
         self._refresh()
         return self._by_id.get(id_)
 
@@ -61,18 +59,18 @@ class Keyring:
 
     def _refresh(self) -> None:
         path, now = self._path, time.monotonic()
-        if path is None or now < self._looked + RECHECK:
+        if path is None or now < self._next_check:
             return
         with self._lock:
-            if now < self._looked + RECHECK:  # another thread has looked
+            if now < self._next_check:  # another thread has checked
                 return
-            self._looked = now
+            self._next_check = now + CHECK_INTERVAL
             version = _version(path)
             if version == self._version:
                 return
             self._version = version
             try:
-                self._take(read_keys(path))
+                self._set(read_keys(path))
             except SettingsError as error:
                 logger.error("the API keys stay as they were: %s", error)  # noqa: TRY400
                 return
@@ -80,24 +78,24 @@ class Keyring:
             for warning in warnings(path):
                 logger.warning("%s", warning)
 
-    def _take(self, keys: tuple[ApiKey, ...]) -> None:
+    def _set(self, keys: tuple[ApiKey, ...]) -> None:
         found = self._fixed | {key.digest: key for key in keys}
         self._keys, self._by_id = found, {key.id: key for key in found.values()}
 
 
 def warnings(path: Path) -> list[str]:
-    """List what is not as it should be with a file that can be read."""
+    """Return the warnings about a file of keys that could be read."""
     try:
-        open_to_all = path.stat().st_mode & S_IROTH
-    except OSError:
+        is_public = path.stat().st_mode & S_IROTH
+    except OSError:  # it was removed after it was read
         return []
-    if not open_to_all:
+    if not is_public:
         return []
     return [f"every user of this machine can read the API keys in {path}: chmod o-r {path}"]
 
 
 def _version(path: Path) -> Version | None:
-    """Return what changes when a file is written or replaced; None if it cannot be looked at."""
+    """Return a value that changes when the file is written or replaced; None without the file."""
     try:
         status = path.stat()
     except OSError:

@@ -1,34 +1,51 @@
-"""API keys as the server knows them: by their SHA-256, a name, and what they may use."""
+"""API keys as the server stores them: the SHA-256, a name and the limits."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
-from voxcpm_openai.principal import KEY_ID_DIGITS, OPERATOR, Principal, Role
+from voxcpm_openai.principal import OPERATOR, Principal, Role
 
 NAME = re.compile(r"[\w][\w .@-]{0,63}")
-"""The names that keys may have."""
+"""A valid name of a key."""
+NAME_RULE = "a name has letters, digits, spaces and . @ _ - only."
 HASHED = re.compile(r"sha256:([0-9a-fA-F]{64})")
 """A key that is given as its hash."""
+ID_DIGITS = 32
+"""The length of a key's id."""
 PREFIX = "vox-"
-"""How the keys begin that this server makes."""
+"""The prefix of generated keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits that apply to an account; 0: unlimited."""
+
+    requests_per_minute: int = 0
+    characters_per_minute: int = 0
+    streams: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class KeyLimits:
-    """What a key may use.  None: what the settings say; 0: as much as it likes."""
+    """The limits of a key.  None: the setting's value; 0: unlimited."""
 
     requests_per_minute: int | None = None
     characters_per_minute: int | None = None
     streams: int | None = None
 
+    def resolve(self, defaults: Limits) -> Limits:
+        """Return these limits, with ``defaults`` for those that are None."""
+        own = {name: value for name, value in asdict(self).items() if value is not None}
+        return replace(defaults, **own)
+
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key: its SHA-256 in hexadecimal digits, its name, whose it is, and its own limits."""
+    """A key: its SHA-256 in hexadecimal digits, its name, its role, and its own limits."""
 
     digest: str
     name: str
@@ -37,12 +54,12 @@ class ApiKey:
 
     @property
     def id(self) -> str:
-        """The id, which is the owner of what is added with the key."""
-        return self.digest[:KEY_ID_DIGITS]
+        """The id, the owner of what is added with the key.  It does not reveal the key."""
+        return self.digest[:ID_DIGITS]
 
     @property
     def principal(self) -> Principal:
-        """On whose behalf the key acts."""
+        """The principal of requests with this key."""
         return OPERATOR if self.operator else Principal(Role.KEY, self.id)
 
 
@@ -59,11 +76,11 @@ def digest_of_bytes(key: bytes) -> str:
 
 
 def unnamed(key: str) -> ApiKey:
-    """Return a key that has no name: it is called after its id."""
+    """Return a key without a name; its name is made from its id."""
     digest = digest_of(key)
     return ApiKey(digest, f"key-{digest[:8]}")
 
 
 def new_key() -> str:
-    """Return a new key, which cannot be guessed: 256 random bits."""
+    """Return a new key of 256 random bits."""
     return PREFIX + secrets.token_urlsafe(32)

@@ -1,7 +1,7 @@
-"""Rates: how much a key may use in a minute, counted in this process or in Redis.
+"""Rate limits per minute, counted in this process or in Redis.
 
-A sliding window of the package ``limits``: the last whole minute counts in part, the current one
-in full.
+The algorithm is the sliding window counter of the package ``limits``: the current minute counts in
+full, and the previous one in proportion to its overlap with the window.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ logger = logging.getLogger(__name__)
 
 WINDOW = 60
 """Seconds."""
-PATIENCE = 0.5
-"""Seconds in which Redis must answer."""
+REDIS_TIMEOUT = 0.5
+"""Seconds."""
 MARGIN = 0.01
-"""Seconds after which a place is free for certain: counts are rounded."""
-AWAY = 5.0
-"""Seconds after a failure in which Redis is not asked."""
+"""Seconds added to the wait, because counts are rounded."""
+RETRY_INTERVAL = 5.0
+"""Seconds after a failure until Redis is tried again."""
 MEMORY = "memory://"
 
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """How many of a thing are asked for, and how many a key may have in a minute (0: any)."""
+    """An amount to consume, and its limit per minute (0: unlimited)."""
 
-    thing: str
+    unit: str
     count: int
     limit: int
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What is left of a limit.  ``reset``: seconds until all of it is there again."""
+    """The remaining part of a limit.  ``reset``: seconds until all of it is available."""
 
     limit: int
     remaining: int
@@ -54,8 +54,8 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """What is left of each limit, by its thing, and why nothing was taken, if so."""
+class Decision:
+    """The budgets by unit, and the error if nothing was consumed."""
 
     budgets: Mapping[str, Budget] = field(default_factory=dict)
     refusal: RateLimited | None = None
@@ -63,30 +63,30 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The counts of a storage: those of the last minute count less and less until it is over."""
+    """The counts of the previous and of the current minute."""
 
     previous: int
     previous_left: float
     current: int
     current_left: float
-    """Seconds until the current minute no longer counts at all."""
+    """Seconds until the count of the current minute has no weight."""
 
     def used(self) -> int:
-        """Return what counts now."""
+        """Return the weighted count."""
         return math.floor(self.previous * self.previous_left / WINDOW) + self.current
 
     def wait(self, count: int, limit: int) -> float:
-        """Return the seconds until ``count`` fits into a limit that is not lower."""
+        """Return the seconds until ``count``, at most ``limit``, is admitted."""
         room = limit - count
         if self.used() <= room:
             return 0.0
-        if self.current <= room:  # the last minute must fade
+        if self.current <= room:  # while the previous minute loses weight
             return self.previous_left - (room + 1 - self.current) * WINDOW / self.previous
         end = max(0.0, self.current_left - WINDOW)
         return end + max(0.0, WINDOW - (room + 1) * WINDOW / self.current)
 
     def budget(self, limit: int, taken: int = 0) -> Budget:
-        """Return what is left of a limit after so much was taken since."""
+        """Return the budget of a limit after ``taken`` more."""
         reset = self.previous_left if self.previous else 0.0
         if self.current or taken:
             reset = self.current_left or 2 * WINDOW
@@ -94,59 +94,53 @@ class Window:
 
 
 def share(limit: int, workers: int) -> int:
-    """Return the part of a limit that each worker has if each counts for itself (0: any).
+    """Return each worker's share of a limit that the workers divide (0: unlimited).
 
-    All parts together are never more than the limit, unless it is below one for each worker.
+    The sum of the shares is at most the limit, except that each share is at least 1.
     """
     return max(1, limit // workers) if limit else 0
 
 
-class Rates:
-    """Counts what keys use.  With Redis all workers and servers count together.
+class RateLimiter:
+    """Enforces rate limits.  With Redis, all workers and servers count together.
 
-    While Redis does not answer, each worker counts its share for itself: nobody is refused because
-    of that, and nobody has more than before.
+    While Redis does not answer, each worker enforces its share in memory: no request fails.
     """
 
     def __init__(self, url: str = "", workers: int = 1) -> None:
         """``url``: of Redis, or empty.  Raises SettingsError if its package is missing."""
         self.failures = 0
-        """How often Redis did not answer."""
+        """The number of requests to Redis without an answer."""
         self._workers = workers
         self._lock = threading.Lock()
         self._memory: SlidingWindowCounterRateLimiter | None = None
         self._redis = _redis(url) if url else None
-        self._away_until = 0.0
-        self._is_away = False
+        self._retry_at = 0.0
+        self._is_down = False
 
-    @property
-    def divides(self) -> bool:
-        """Whether each worker has a share of the limits now."""
-        return self._workers > 1 and not self._asks_redis()
-
-    def take(self, holder: str, amounts: Sequence[Amount]) -> Taken:
-        """Take these amounts, all or none of them."""
+    def consume(self, holder: str, amounts: Sequence[Amount]) -> Decision:
+        """Consume all of these amounts, or none."""
         limited = [amount for amount in amounts if amount.limit]
         if not limited:
-            return Taken()
-        if self._redis is not None and self._asks_redis():
+            return Decision()
+        if self._redis is not None and time.monotonic() >= self._retry_at:
             try:
-                found = _taken(self._redis, holder, limited)
+                decision = _consume(self._redis, holder, limited)
             except StorageError as error:
                 self._fail(error)
             else:
                 self._recover()
-                return found
+                return decision
         divided = [replace(one, limit=share(one.limit, self._workers)) for one in limited]
-        with self._lock:  # the storage in memory asks and counts in two steps
+        with self._lock:  # _consume reads and counts in two steps
             try:
-                return _taken(self._in_memory(), holder, divided)
-            except RuntimeError as error:  # it starts threads, of which the system may have none
+                return _consume(self._in_memory(), holder, divided)
+            except RuntimeError as error:  # the storage starts threads; the system may have none
                 logger.warning("a request is not counted: %s", error)
-                return Taken()
+                return Decision()
 
     def _in_memory(self) -> SlidingWindowCounterRateLimiter:
-        if self._memory is None:  # not before it is needed: it starts a thread
+        if self._memory is None:  # created late: it starts a thread
             self._memory = SlidingWindowCounterRateLimiter(storage_from_string(MEMORY))
         return self._memory
 
@@ -159,20 +153,17 @@ class Rates:
         except StorageError:
             return False
 
-    def _asks_redis(self) -> bool:
-        return self._redis is not None and time.monotonic() >= self._away_until
-
     def _fail(self, error: Exception) -> None:
-        self._away_until = time.monotonic() + AWAY
+        self._retry_at = time.monotonic() + RETRY_INTERVAL
         self.failures += 1
-        if not self._is_away:
-            logger.error("Redis does not answer, each worker counts for itself: %s", error)
-        self._is_away = True
+        if not self._is_down:
+            logger.error("Redis does not answer; each worker enforces its share: %s", error)
+        self._is_down = True
 
     def _recover(self) -> None:
-        if self._is_away:
-            logger.info("Redis answers again; the limits are counted there")
-        self._is_away = False
+        if self._is_down:
+            logger.info("Redis answers again; limits are shared again")
+        self._is_down = False
 
 
 def _redis(url: str) -> SlidingWindowCounterRateLimiter:
@@ -184,8 +175,8 @@ def _redis(url: str) -> SlidingWindowCounterRateLimiter:
             "VOXCPM_LIMITS_URL needs the package redis: pip install 'voxcpm-openai[redis]'"
         ) from error
     options: dict[str, Any] = {
-        "socket_timeout": PATIENCE,
-        "socket_connect_timeout": PATIENCE,
+        "socket_timeout": REDIS_TIMEOUT,
+        "socket_connect_timeout": REDIS_TIMEOUT,
         "retry": Retry(NoBackoff(), 1),  # a connection of the pool may have been closed
         "wrap_exceptions": True,
         "key_prefix": "voxcpm",
@@ -196,38 +187,41 @@ def _redis(url: str) -> SlidingWindowCounterRateLimiter:
         raise SettingsError(f"VOXCPM_LIMITS_URL cannot be used: {error}") from error
 
 
-def _taken(
+def _consume(
     limiter: SlidingWindowCounterRateLimiter, holder: str, amounts: Sequence[Amount]
-) -> Taken:
-    """Take all amounts, or none.  Raises StorageError."""
+) -> Decision:
+    """Consume all amounts, or none.  Raises StorageError.
+
+    The amounts before one that another worker has just used up stay consumed.
+    """
     rows = [(amount, RateLimitItemPerMinute(amount.limit, namespace="rate")) for amount in amounts]
-    windows = [_window(limiter, item, holder, amount.thing) for amount, item in rows]
+    windows = [_window(limiter, item, holder, amount.unit) for amount, item in rows]
     pairs = list(zip(amounts, windows, strict=True))
-    budgets = {amount.thing: window.budget(amount.limit) for amount, window in pairs}
+    budgets = {amount.unit: window.budget(amount.limit) for amount, window in pairs}
     for amount in amounts:
         if amount.count > amount.limit:
-            return Taken(budgets, _refusal(amount, None))
+            return Decision(budgets, _refusal(amount, None))
     amount, window = max(pairs, key=lambda pair: pair[1].wait(pair[0].count, pair[0].limit))
     if (seconds := window.wait(amount.count, amount.limit)) > 0:
-        return Taken(budgets, _refusal(amount, seconds))
+        return Decision(budgets, _refusal(amount, seconds))
     for amount, item in rows:
-        if amount.count and not limiter.hit(item, amount.thing, holder, cost=amount.count):
-            window = _window(limiter, item, holder, amount.thing)  # another worker was faster
-            return Taken(budgets, _refusal(amount, window.wait(amount.count, amount.limit)))
-    return Taken({one.thing: window.budget(one.limit, one.count) for one, window in pairs})
+        if amount.count and not limiter.hit(item, amount.unit, holder, cost=amount.count):
+            window = _window(limiter, item, holder, amount.unit)  # used up by another worker
+            return Decision(budgets, _refusal(amount, window.wait(amount.count, amount.limit)))
+    return Decision({one.unit: window.budget(one.limit, one.count) for one, window in pairs})
 
 
 def _window(
-    limiter: SlidingWindowCounterRateLimiter, item: RateLimitItem, holder: str, thing: str
+    limiter: SlidingWindowCounterRateLimiter, item: RateLimitItem, holder: str, unit: str
 ) -> Window:
     storage = cast(SlidingWindowCounterSupport, limiter.storage)
-    return Window(*storage.get_sliding_window(item.key_for(thing, holder), WINDOW))
+    return Window(*storage.get_sliding_window(item.key_for(unit, holder), WINDOW))
 
 
 def _refusal(amount: Amount, seconds: float | None) -> RateLimited:
-    """Return an error; ``seconds``: until the amount would fit, None if it never does."""
-    limit = f"Rate limit reached: this key may have {amount.limit} {amount.thing} a minute here."
+    """Return the error; ``seconds``: until the amount is admitted, None if it never is."""
+    limit = f"Rate limit reached: {amount.limit} {amount.unit} per minute."
     if seconds is None:
-        return RateLimited(f"{limit} These are {amount.count}: send less at once.")
+        return RateLimited(f"{limit} This request has {amount.count}; split it.")
     wait = math.ceil(seconds + MARGIN)
     return RateLimited(f"{limit} Try again in {wait} s.", retry_after=wait)

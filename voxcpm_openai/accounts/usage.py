@@ -1,4 +1,4 @@
-"""The recorder of usage: adds up in memory, and writes from time to time, beside the requests."""
+"""The recorder of usage: aggregates in memory, and writes in the background."""
 
 from __future__ import annotations
 
@@ -8,74 +8,74 @@ import threading
 import time
 from collections import defaultdict
 
-from voxcpm_openai.accounts.usage_store import FAULTS, HOUR, Amounts, Slot, UsageStore
+from voxcpm_openai.accounts.usage_store import HOUR, STORE_ERRORS, Amounts, Slot, UsageStore
 
 logger = logging.getLogger(__name__)
 
 INTERVAL = 2.0
-"""Seconds after which usage is written: what a killed process may lose."""
-MOST_SLOTS = 10_000
-"""The most keys, models and hours that wait to be written; further ones are lost, and counted."""
+"""Seconds between writes; a killed process loses the usage since the last one."""
+MAX_PENDING = 10_000
+"""The most slots (hour, key and model) in memory; usage of further ones is dropped."""
 
 
 class UsageRecorder:
-    """Records what was made, whatever happens to the file: no request fails or waits for it."""
+    """Records usage.  No request waits for the file, or fails because of it."""
 
     def __init__(self, store: UsageStore, interval: float = INTERVAL) -> None:
         """``interval``: seconds."""
         self.failures = 0
-        """How often the file could not be written."""
+        """The number of failed writes."""
         self.lost = 0
-        """Requests that were not recorded, because too much waited to be written."""
+        """The number of dropped requests."""
         self._store = store
         self._interval = interval
-        self._waiting: defaultdict[Slot, Amounts] = defaultdict(Amounts)
+        self._pending: defaultdict[Slot, Amounts] = defaultdict(Amounts)
         self._timer: threading.Timer | None = None
-        self._failing = False
+        self._is_failing = False
         self._closes_at_exit = False
         self._lock = threading.Lock()
         self._writing = threading.Lock()
 
     def add(self, key: str, model: str, amounts: Amounts) -> None:
-        """Add what a key has used of a model now.  Never raises, never waits for the disk."""
+        """Add usage by a key of a model, now.  Never raises, never waits for the disk."""
         slot = Slot(int(time.time()) // HOUR * HOUR, key, model)
         with self._lock:
-            if slot not in self._waiting and len(self._waiting) >= MOST_SLOTS:
+            if slot not in self._pending and len(self._pending) >= MAX_PENDING:
                 self.lost += amounts.requests
                 return
-            self._waiting[slot] += amounts
+            self._pending[slot] += amounts
             self._schedule()
 
     def flush(self) -> None:
-        """Write what waits, in this thread.  What cannot be written waits for the next time."""
+        """Write pending usage, in this thread.  If that fails, it stays pending."""
         with self._writing:
             with self._lock:
-                batch = self._waiting
-                self._waiting = defaultdict(Amounts)
+                batch = self._pending
+                self._pending = defaultdict(Amounts)
             if not batch:
                 return
             try:
                 self._store.add(batch)
-            except FAULTS as error:
+            except STORE_ERRORS as error:
                 self._fail(error)
                 with self._lock:
                     for slot, amounts in batch.items():
-                        self._waiting[slot] += amounts
+                        self._pending[slot] += amounts
                     self._schedule()
                 return
-        if self._failing:
-            logger.info("the usage is written again")
-        self._failing = False
+        if self._is_failing:
+            logger.info("usage is written again; %d requests were dropped", self.lost)
+        self._is_failing = False
 
     def close(self) -> None:
-        """Write what waits, for the last time."""
+        """Write pending usage for the last time."""
         with self._lock:
             if self._timer is not None:
                 self._timer.cancel()
         self.flush()
 
     def _schedule(self) -> None:
-        """Write soon; no thread is there while there is nothing to write."""
+        """Start a timer for the next write; there is none while nothing is pending."""
         if self._timer is not None:
             return
         if not self._closes_at_exit:
@@ -96,6 +96,6 @@ class UsageRecorder:
 
     def _fail(self, error: Exception) -> None:
         self.failures += 1
-        if not self._failing:
-            logger.error("the usage cannot be written, it waits in memory: %s", error)
-        self._failing = True
+        if not self._is_failing:
+            logger.error("usage cannot be written and stays in memory: %s", error)
+        self._is_failing = True

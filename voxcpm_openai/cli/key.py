@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import click
 
-from voxcpm_openai.accounts.keys import NAME, digest_of, new_key
+from voxcpm_openai.accounts.keys import NAME, NAME_RULE, digest_of, new_key
 
 
 @click.command()
 @click.argument("name")
-@click.option("--operator", is_flag=True, help="The key of the operator, who sees everything.")
+@click.option("--operator", is_flag=True, help="Give the key the operator's permissions.")
 def key(name: str, operator: bool) -> None:
-    """Make an API key of this NAME: print its table for VOXCPM_API_KEYS_FILE, and the key itself.
+    """Generate an API key: print its table for VOXCPM_API_KEYS_FILE, and the key itself.
 
-    The table goes to standard output and has the hash only; the key goes to standard error, once.
-    So `voxcpm-openai key NAME >> keys.toml` adds it to a file.
+    The table, which has the hash only, goes to standard output, the key to standard error: use
+    `voxcpm-openai key NAME >> keys.toml` to add it to a file.
     """
     if not NAME.fullmatch(name):
-        raise click.BadParameter("A name has letters, digits, spaces and . @ _ - only.")
+        raise click.BadParameter(NAME_RULE)
     made = new_key()
     click.echo(f'[keys."{name}"]\nkey = "sha256:{digest_of(made)}"')
     if operator:
         click.echo("operator = true")
-    click.echo(f"the key, which is shown only now: {made}", err=True)
+    click.echo(f"the key, which is not shown again: {made}", err=True)

@@ -13,7 +13,7 @@ from voxcpm_openai.contracts import EngineSpec
 from voxcpm_openai.errors import StartError
 from voxcpm_openai.registry import Registry
 from voxcpm_openai.server_check import TRIALS, findings
-from voxcpm_openai.setting_sources import PREFIX, Source, is_secret, read_values, sources
+from voxcpm_openai.setting_sources import PREFIX, Source, read_values, sources
 from voxcpm_openai.settings import Settings, load_settings, read_settings
 from voxcpm_openai.start_checks import examine
 
@@ -131,7 +131,7 @@ def _shown(source: Source, values: Mapping[str, object]) -> object:
     value = values.get(source.name, source.value)
     if source.name == "api_keys":
         return f"{len(value) if isinstance(value, tuple) else 0} keys"
-    if is_secret(source.name):
+    if source.secret:
         return "***" if value else "none"
     if source.name == "data_dir":
         return value or Settings().data_folder

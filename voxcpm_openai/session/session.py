@@ -9,7 +9,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from voxcpm_openai.accounts.account import Nobody, Payer
+from voxcpm_openai.accounts.account import NullAccount, UsageAccount
 from voxcpm_openai.checked_stream import CheckedStream
 from voxcpm_openai.contracts import Engine, Usage, Utterance
 from voxcpm_openai.errors import ClientLeft, InvalidRequest, NothingToSay, RequestError
@@ -55,11 +55,11 @@ class SpeechSession(Iterator[SessionEvent]):
         limits: StreamLimiter,
         request: SpeechRequest,
         principal: Principal = ANONYMOUS,
-        payer: Payer | None = None,
+        account: UsageAccount | None = None,
     ) -> None:
         """``request``: everything but the text; its ``input`` is not read.  Raises RequestError.
 
-        ``payer``: is charged for each passage before it is said.
+        ``account``: charged for each passage before it is synthesized.
         """
         can = engine.capabilities
         self.request, self._engine = request, engine
@@ -70,9 +70,10 @@ class SpeechSession(Iterator[SessionEvent]):
             self._utterance = replace(self._utterance, seed=secrets.randbits(31))
         self._planner = resolver.planner(request, self._utterance.voice, can, principal)
         self._limits = limits
-        self._payer = payer or Nobody()
+        self._account = account or NullAccount()
         self._model = resolver.preset(request.model).id
-        self._requests = [1, 1]  # that are not charged, and not recorded: a session is one
+        # A session is one request: charged and recorded with its first passage.
+        self._uncharged = self._unrecorded = 1
         self._queue = PassageQueue(resolver.settings.max_input_chars)
         self._timeline = Timeline(self._utterance.speed * self.output.tempo)
         self._rate = can.sample_rate
@@ -251,9 +252,9 @@ class SpeechSession(Iterator[SessionEvent]):
         rates = tuple(segment.rate for segment in said.written)
         lead = said.lead + self._lead
         self._enter()
-        self._payer.charge(self._requests[0], len(passage.text))
-        self._requests[0] = 0
-        heard = self.seconds
+        self._account.charge(self._uncharged, len(passage.text))
+        self._uncharged = 0
+        before = self.seconds
         try:
             stream = self._opened(utterance)
             for chunk in stream:
@@ -277,9 +278,9 @@ class SpeechSession(Iterator[SessionEvent]):
             self._refusal = refusal
         finally:
             self._close_stream()
-            if self.seconds > heard:
-                self._payer.record(self._model, self._requests[1], len(passage.text))
-                self._requests[1] = 0
+            if self.seconds > before:
+                self._account.record(self._model, self._unrecorded, len(passage.text))
+                self._unrecorded = 0
 
     def _made(self, data: bytes, passage: int, characters: str, lead: float = 0.0) -> AudioMade:
         """Return the event of new audio, which begins with ``lead`` seconds of silence."""
@@ -312,9 +313,9 @@ class SpeechSession(Iterator[SessionEvent]):
             if self._permit is not None:
                 return
         if self.seconds:
-            permit = self._limits.reenter(PATIENCE, lambda: self._closed, self._payer.holder)
+            permit = self._limits.reenter(PATIENCE, lambda: self._closed, self._account.holder)
         else:
-            permit = self._limits.enter(self._payer.holder)
+            permit = self._limits.enter(self._account.holder)
         with self._lock:
             if not self._closed:
                 self._permit = permit

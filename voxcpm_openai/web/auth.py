@@ -86,7 +86,7 @@ def current_principal() -> Principal:
 
 
 def current_account() -> Account:
-    """Return what the current request is charged to; that of no key unless it has sent one."""
+    """Return the account of the current request."""
     account: Account = g.account
     return account
 

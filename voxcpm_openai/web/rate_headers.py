@@ -1,4 +1,4 @@
-"""The headers that tell what is left of a key's limits, as OpenAI names them."""
+"""OpenAI's ``x-ratelimit-*`` headers."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def init_app(app: Flask) -> None:
 def add(response: Response) -> Response:
     """Add the headers, if the key has limits and the request was charged."""
     account: Account | None = g.get("account")
-    for thing, budget in (account.budgets if account else {}).items():
+    for unit, budget in (account.budgets if account else {}).items():
         values = (budget.limit, budget.remaining, duration(budget.reset))
         for part, value in zip(("limit", "remaining", "reset"), values, strict=True):
-            response.headers[f"x-ratelimit-{part}-{NAMES[thing]}"] = str(value)
+            response.headers[f"x-ratelimit-{part}-{NAMES[unit]}"] = str(value)
     return response
 
 

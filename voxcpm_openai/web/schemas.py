@@ -216,6 +216,9 @@ class CursorSchema(RequestSchema):
     )
 
 
+USAGE_GROUPS = ("api_key_id", "model", "project_id", "user_id")
+
+
 class UsageSchema(RequestSchema):
     """The query of the usage of keys."""
 
@@ -223,9 +226,16 @@ class UsageSchema(RequestSchema):
     end_time = whole_text(0, LATEST)
     bucket_width = string(
         load_default="1d",
-        validate=validate.OneOf(["1m", "1h", "1d"], error="must be '1d' or '1h'."),
+        validate=validate.OneOf(
+            ["1h", "1d"], error="must be '1d' or '1h': usage is kept by the hour."
+        ),
     )
-    group_by = fields.List(string(MAX_NAME))
+    group_by = fields.List(
+        string(),
+        validate=validate.ContainsOnly(
+            USAGE_GROUPS, error=f"must be some of: {', '.join(USAGE_GROUPS)}."
+        ),
+    )
     api_key_ids = fields.List(string(MAX_NAME))
     models = fields.List(string(MAX_NAME))
     project_ids = fields.List(string(MAX_NAME))

@@ -39,9 +39,9 @@ MAX_SPEAKERS = 16
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """Who opened a WebSocket, and with which URL: ``path`` and ``query`` are its variables.
+    """The caller of a WebSocket, and its URL: ``path`` and ``query`` are its variables.
 
-    ``account``: is charged for what is said; None for nobody.
+    ``account``: charged for speech, which is free without one.
     """
 
     context: AppContext
@@ -50,7 +50,7 @@ class Opening:
     query: Mapping[str, str]
     account: Account | None = None
     facts: Mapping[str, object] = field(default_factory=dict)
-    """What the log says of it in every line."""
+    """The fields of each of its log lines."""
 
 
 class Conversation(ABC):

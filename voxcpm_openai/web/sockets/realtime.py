@@ -151,18 +151,18 @@ class RealtimeConversation(Conversation):
         self.say(session, response.handle)
 
     def _rates(self) -> list[dict[str, object]]:
-        """Return what the last charge has left of the key's limits, else of the server's."""
+        """Return what the last charge left of the key's limits, else the server's streams."""
         account, limits = self.opening.account, self.opening.context.limits
         budgets = account.budgets if account else {}
         left = max(0, limits.limit - limits.running)
         return [
             {
-                "name": NAMES[thing],
+                "name": NAMES[unit],
                 "limit": budget.limit,
                 "remaining": budget.remaining,
                 "reset_seconds": round(budget.reset, 1),
             }
-            for thing, budget in (budgets or {REQUESTS: Budget(limits.limit, left, 0.0)}).items()
+            for unit, budget in (budgets or {REQUESTS: Budget(limits.limit, left, 0.0)}).items()
         ]
 
     def _ended(self, kept: bool) -> Callable[[responses.Response], None]:

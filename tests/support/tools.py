@@ -1,0 +1,67 @@
+"""Programs that tests need and pip does not install."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support import ROOT
+
+SECONDS = 20
+"""The longest wait for a start or an end."""
+SYSTEM_FOLDERS = ("/usr/sbin", "/usr/local/sbin")
+"""Not in the PATH of every user; nginx is there."""
+PACKAGES = {
+    "docker-compose": "docker-compose",
+    "nginx": "nginx",
+    "promtool": "prometheus",
+    "redis-server": "redis-server",
+    "systemd-analyze": "systemd",
+}
+"""The Debian packages of programs."""
+IN_CI = ("nginx", "promtool", "redis-server")
+"""The programs that ``.ci/install-servers`` installs."""
+
+
+def required(program: str) -> str:
+    """Return the path of a program.
+
+    If it is missing, fail in CI if it should be installed there, otherwise skip the test.
+    """
+    folders = os.pathsep.join((os.environ.get("PATH", ""), *SYSTEM_FOLDERS))
+    if (found := shutil.which(program, path=folders)) is not None:
+        return found
+    package = PACKAGES.get(program)
+    hint = f"Debian's package {package}" if package else "Debian has no package of it"
+    message = f"{program} is not installed ({hint})"
+    if program in IN_CI and os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+def run(
+    program: str, *arguments: str | Path, cwd: Path = ROOT, text: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a required program with ``text`` as its input; return its output."""
+    command = [required(program), *arguments]
+    return subprocess.run(command, cwd=cwd, input=text, capture_output=True, text=True, check=False)
+
+
+def listens(port: int) -> bool:
+    """Return whether something listens on a port of loopback."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def wait_until_listening(process: subprocess.Popen[bytes], port: int) -> None:
+    """Wait until a server listens.  Raises AssertionError if it ends before, or takes too long."""
+    end = time.monotonic() + SECONDS
+    while not listens(port):
+        assert process.poll() is None, f"{process.args!r} has ended"
+        assert time.monotonic() < end, f"{process.args!r} does not listen"
