@@ -44,14 +44,14 @@ def _divisions(settings: Settings, own: Sequence[KeyLimits], workers: int) -> It
     characters = [settings.characters_per_minute, *(limits.characters_per_minute for limits in own)]
     if any(requests) or any(characters):
         yield (
-            f"{workers} workers divide the requests and characters a minute of each key among "
-            "them. To count them together, set VOXCPM_LIMITS_URL."
+            f"{workers} workers divide the requests and characters per minute of each key "
+            "among them. To count them together, set VOXCPM_LIMITS_URL."
         )
     lowest = min(filter(None, characters), default=0)
     part = share(lowest, workers)
     if part < min(lowest, settings.max_input_chars):
         yield (
-            f"a key with {lowest} characters a minute is refused a text of more than {part}, "
-            f"its part on each of the {workers} workers. To count them together, set "
+            f"a key with {lowest} characters per minute is refused a text of more than {part}, "
+            f"its share on each of the {workers} workers. To count them together, set "
             "VOXCPM_LIMITS_URL."
         )

@@ -72,8 +72,7 @@ class SpeechSession(Iterator[SessionEvent]):
         self._limits = limits
         self._account = account or NullAccount()
         self._model = resolver.preset(request.model).id
-        # A session is one request: charged and recorded with its first passage.
-        self._uncharged = self._unrecorded = 1
+        self._uncharged = self._unrecorded = 1  # requests: a session is one
         self._queue = PassageQueue(resolver.settings.max_input_chars)
         self._timeline = Timeline(self._utterance.speed * self.output.tempo)
         self._rate = can.sample_rate
