@@ -1,4 +1,4 @@
-"""The handle of an engine that may be unloaded: it looks like one, and loads it for speech."""
+"""A proxy for an engine that may be unloaded: starting a stream loads it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from voxcpm_openai.contracts import (
 
 
 class EngineHandle(Engine):
-    """Stands for one engine after the other; its capabilities are those of the last one.
+    """Proxies the engine that is loaded; its capabilities are those of the last one.
 
     A stream keeps the engine loaded until it is closed.
     """
@@ -38,12 +38,12 @@ class EngineHandle(Engine):
         self.renew(engine)
 
     def renew(self, engine: Engine) -> None:
-        """Take what is known of an engine that has just been loaded."""
+        """Copy the name, version and capabilities of an engine that was just loaded."""
         self.name, self.version = engine.name, engine.version
         self.capabilities = engine.capabilities
 
     def synthesize(self, utterance: Utterance) -> AudioStream:
-        """Start a stream, of an engine that is loaded for it if need be.  Raises Unavailable."""
+        """Load the engine if needed, and start a stream.  Raises Unavailable."""
         engine = self._acquire()
         try:
             stream = engine.synthesize(utterance)
@@ -52,19 +52,19 @@ class EngineHandle(Engine):
             raise
         if stream_problems(stream, continues=engine.capabilities.continues):
             self._release()
-            return stream  # who has asked for it says what is wrong
+            return stream  # ``CheckedStream`` reports the problems
         return HeldStream(stream, self._release)
 
     def status(self) -> EngineStatus:
-        """Return the status of the engine.  Raises Unavailable while there is none."""
+        """Return the status of the engine.  Raises Unavailable while it is not loaded."""
         return self._status()
 
 
 class HeldStream:
-    """A stream of an engine that is kept loaded for it."""
+    """A stream that keeps its engine loaded."""
 
     def __init__(self, stream: AudioStream, release: Callable[[], None]) -> None:
-        """``release``: called once, by ``close``, or when nobody has the stream any more."""
+        """``release``: called once, by ``close`` or when the stream is garbage-collected."""
         self._stream = stream
         self._release = weakref.finalize(self, release)
         self._release.atexit = False
@@ -76,7 +76,7 @@ class HeldStream:
 
     @property
     def continuation(self) -> object:
-        """What a later stream goes on from, of an engine that continues."""
+        """The state from which a later stream continues, of an engine with ``continues``."""
         return cast("ContinuingStream", self._stream).continuation
 
     def __iter__(self) -> Self:
@@ -86,7 +86,7 @@ class HeldStream:
         return next(self._stream)
 
     def close(self) -> None:
-        """Cancel the work; the engine may be unloaded from then on."""
+        """Cancel the stream; the engine may be unloaded afterwards."""
         try:
             self._stream.close()
         finally:

@@ -1,7 +1,6 @@
 """The lifecycle of the engine: it starts in a thread while the server already answers.
 
-With ``VOXCPM_IDLE_UNLOAD`` it is unloaded when it was not used for a while, and loaded again for
-the next speech.
+With ``VOXCPM_IDLE_UNLOAD``, it is unloaded when idle and loaded by the next speech request.
 """
 
 from __future__ import annotations
@@ -37,16 +36,19 @@ LOADING_RETRY = 5
 FAILED_RETRY = 60
 """Seconds after which a client may try again when only a restart helps."""
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0
-"""Seconds before the engine is loaded again after this failed; each failure doubles them."""
-RESTING = ("unloaded", "waking")
-"""The states in which there is no engine, and a request for speech gets one."""
+"""Seconds until the next attempt after a failed load; doubled by each further failure."""
+UNLOADED = ("waking", "unloaded")
+"""The states in which the engine is not loaded, and a speech request loads it."""
+SERVING = ("ready", *UNLOADED)
+"""The states in which speech requests are accepted, the preferred one of several workers first."""
+STATES = ("loading", "ready", "failed", "draining", *UNLOADED)
 
 
 class EngineLifecycle:
     """One engine through its states: loading, ready or failed, draining, stopped.
 
-    One that may be unloaded also has the states ``RESTING``; ``get`` then returns a handle, which
-    is the same all the time.
+    One that may be unloaded also has the states ``UNLOADED``; ``get`` then always returns the same
+    handle.
     """
 
     def __init__(
@@ -63,27 +65,27 @@ class EngineLifecycle:
         self._prepare = prepare
         self._engine: Engine | None = None
         self._failure: StartError | None = None
-        self._draining = self._stopped = False
+        self._draining = self._stopped = self._status_failing = False
         self._settled = threading.Event()
         self._changed = threading.Condition()  # of all above and below
-        self._handle: EngineHandle | None = None  # from the first start on, if it may be unloaded
-        self._held = 0  # streams, which keep the engine loaded
-        self._used = 0.0  # when the last one has ended
+        self._handle: EngineHandle | None = None  # after the first start, if it may be unloaded
+        self._uses = 0  # open streams, which keep the engine loaded
+        self._last_use = 0.0  # when the last one ended
         self._waking = False
-        self._failures = 0  # to load it again, in a row
+        self._failures = 0  # consecutive, of loading it again
         self._retry_at = 0.0
-        self._working = threading.Lock()  # an engine is stopped before the next one is loaded
+        self._switching = threading.Lock()  # one engine is stopped before the next one is loaded
 
     def start(self, ready: Callable[[], None] | None = None) -> None:
         """Start the engine in the background; call ``ready`` from there once it is warm.
 
         From then on it may be unloaded, if the settings say so.
         """
-        self._in_thread("start", lambda: self._load(ready, rests=self._settings.idle_unload > 0))
+        self._in_thread("start", lambda: self._load(ready, unloads=self._settings.idle_unload > 0))
 
     def run(self) -> Engine:
         """Start the engine in this thread and return it.  Raises StartError."""
-        self._load(None, rests=False)
+        self._load(None, unloads=False)
         if self._failure is not None:
             raise self._failure
         return self.get()
@@ -112,8 +114,8 @@ class EngineLifecycle:
         """Return the engine, and keep it loaded until ``release``.
 
         If it was unloaded, load it and wait up to ``idle_wait`` seconds.  Raises EngineLoading if
-        that was not enough, and WakeFailed; ClientLeft if ``left()``: call ``look`` when that
-        changes.  Raises Draining if the engine was stopped.
+        that was not enough, WakeFailed, Draining if the engine was stopped, and ClientLeft if
+        ``left()``: call ``notify_waiting`` when that changes.
         """
         with self._changed:
             if self._engine is None and not self._stopped:
@@ -128,14 +130,14 @@ class EngineLifecycle:
                 raise Draining("The server has stopped its engine.")
             if self._engine is None:
                 raise self._loading() if self._waking else self._wake_failed()
-            self._held += 1
+            self._uses += 1
             return self._engine
 
     def release(self) -> None:
-        """Let the engine be unloaded; once for each ``acquire``."""
+        """Allow the engine to be unloaded; call once for each ``acquire``."""
         with self._changed:
-            self._held -= 1
-            self._used = time.monotonic()
+            self._uses -= 1
+            self._last_use = time.monotonic()
             self._changed.notify_all()
 
     @contextmanager
@@ -147,16 +149,16 @@ class EngineLifecycle:
         finally:
             self.release()
 
-    def look(self) -> None:
-        """Let those who wait look again at whether their client has left."""
+    def notify_waiting(self) -> None:
+        """Wake the threads in ``acquire``, to check whether their client has left."""
         with self._changed:
             self._changed.notify_all()
 
     def unload(self) -> bool:
-        """Stop the engine and free its memory, unless it is in use; return whether it was done."""
-        with self._working:
+        """Stop the engine and free its memory, unless it is in use; return whether it stopped."""
+        with self._switching:
             with self._changed:
-                if self._engine is None or self._held or self._draining:
+                if self._engine is None or self._uses or self._draining:
                     return False
                 engine, self._engine = self._engine, None
             stop_engine(engine)
@@ -166,7 +168,7 @@ class EngineLifecycle:
                 self._choice.spec.free()
             except Exception:  # a plugin may fail in any way
                 logger.exception("engine %s: free() failed", self.name)
-        logger.info("engine %s is unloaded; the next request loads it", self.name)
+        logger.info("engine %s is unloaded; the next speech request loads it", self.name)
         return True
 
     @property
@@ -195,8 +197,7 @@ class EngineLifecycle:
     def status(self) -> EngineStatus:
         """Return the engine's status.
 
-        Raises as ``get``, EngineFailed if there is none, and if it is not loaded EngineLoading or,
-        as long as it is not to be tried again, WakeFailed.
+        Raises as ``get``, and EngineFailed, EngineLoading or WakeFailed if there is none.
         """
         self.get()
         engine = self._engine
@@ -204,12 +205,17 @@ class EngineLifecycle:
             raise self._wake_failed() if self.state == "failed" else self._loading()
         try:
             status = engine.status()
+            if problems := status_problems(status):
+                raise TypeError("; ".join(problems))  # noqa: TRY301
         except Exception as error:  # a plugin may fail in any way
-            logger.exception("engine %s: status() failed", self.name)
-            raise self._without_status() from error
-        if problems := status_problems(status):
-            logger.error("engine %s: %s", self.name, "; ".join(problems))
-            raise self._without_status()
+            if not self._status_failing:  # it is called every second: log the first failure only
+                logger.exception("engine %s: status() failed", self.name)
+            self._status_failing = True
+            raise EngineFailed(
+                f"The engine {self.name} cannot report its status; the server's log says why.",
+                retry_after=FAILED_RETRY,
+            ) from error
+        self._status_failing = False
         return status
 
     def drain(self) -> None:
@@ -225,7 +231,7 @@ class EngineLifecycle:
         if engine is not None:
             stop_engine(engine)
 
-    def _load(self, ready: Callable[[], None] | None, *, rests: bool) -> None:
+    def _load(self, ready: Callable[[], None] | None, *, unloads: bool) -> None:
         """Start the engine for the first time."""
         begun = time.monotonic()
         try:
@@ -239,9 +245,9 @@ class EngineLifecycle:
         with self._changed:
             stopped = self._draining
             if not stopped:
-                if rests:
+                if unloads:
                     self._handle = EngineHandle(engine, self.acquire, self.release, self.status)
-                self._engine, self._used = engine, time.monotonic()
+                self._engine, self._last_use = engine, time.monotonic()
         self._settled.set()
         if stopped:
             stop_engine(engine)
@@ -250,30 +256,30 @@ class EngineLifecycle:
         del engine  # this thread goes on for as long as the server runs
         if ready is not None:
             ready()
-        if rests:
+        if unloads:
             self._unload_when_idle()
 
     def _unload_when_idle(self) -> None:
         """Unload the engine each time it was not used for ``idle_unload`` seconds."""
-        while True:
-            with self._changed:
-                while True:
-                    if self._stopped:
-                        return
-                    if self._engine is None or self._held:
-                        self._changed.wait()
-                        continue
-                    left = self._used + self._settings.idle_unload - time.monotonic()
-                    if left <= 0:
-                        break
-                    self._changed.wait(left)
-            if not self.unload() and self._draining:
-                return
+        while self._wait_until_idle():
+            self.unload()
+
+    def _wait_until_idle(self) -> bool:
+        """Wait until the engine may be unloaded; return False if the server stops."""
+        with self._changed:
+            while not self._draining:
+                remaining = None  # in use or unloaded: wait for the next change
+                if self._engine is not None and not self._uses:
+                    remaining = self._last_use + self._settings.idle_unload - time.monotonic()
+                    if remaining <= 0:
+                        return True
+                self._changed.wait(remaining)
+            return False
 
     def _wake(self) -> None:
-        """Begin to load the engine again, unless that is done already.  The lock is held.
+        """Start loading the engine again, unless a thread is doing so.  The lock is held.
 
-        Raises WakeFailed if it failed a moment ago.
+        Raises WakeFailed before the time of the next attempt.
         """
         if self._waking:
             return
@@ -285,7 +291,7 @@ class EngineLifecycle:
     def _load_again(self) -> None:
         begun = time.monotonic()
         engine: Engine | None = None
-        with self._working:
+        with self._switching:
             try:
                 engine = start_engine(self._choice, self._settings)
             except StartError as error:
@@ -299,7 +305,7 @@ class EngineLifecycle:
                 self._retry_at = time.monotonic() + pause
             elif not stopped and self._handle is not None:
                 self._handle.renew(engine)
-                self._engine, self._used, self._failures = engine, time.monotonic(), 0
+                self._engine, self._last_use, self._failures = engine, time.monotonic(), 0
             self._changed.notify_all()
         if engine is not None and stopped:
             stop_engine(engine)
@@ -321,10 +327,4 @@ class EngineLifecycle:
             f"The engine {self.name} was unloaded and could not be loaded again; the server's log "
             "says why. The next request tries it again.",
             retry_after=math.ceil(self._retry_at - time.monotonic()),
-        )
-
-    def _without_status(self) -> EngineFailed:
-        return EngineFailed(
-            f"The engine {self.name} cannot report its status; the server's log says why.",
-            retry_after=FAILED_RETRY,
         )

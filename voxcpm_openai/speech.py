@@ -29,9 +29,7 @@ class Speech:
         self.segment = 0
         self.utterance = utterance
         self.output = output
-        self._whole = False
-        self.error: Exception | None = None
-        """What has ended it early."""
+        self._complete = False
         self._at = output.lead
         self._spans: dict[int, tuple[float, float]] = {}
         self._stream = CheckedStream(engine, utterance)
@@ -43,13 +41,7 @@ class Speech:
         return self
 
     def __next__(self) -> bytes:
-        try:
-            return next(self._chunks)
-        except StopIteration:
-            raise
-        except Exception as error:  # for those who look at it later; it goes on to the caller
-            self.error = error
-            raise
+        return next(self._chunks)
 
     @property
     def seconds(self) -> float:
@@ -57,22 +49,26 @@ class Speech:
         return self._chain.seconds
 
     @property
-    def whole(self) -> bool:
-        """Whether all of it was made, and nothing went wrong."""
-        return self._whole and self.error is None
+    def complete(self) -> bool:
+        """Whether all of it was produced, without an error."""
+        return self._complete
 
     @property
     def progress(self) -> float:
-        """The part of the text that was said, from 0 to 1; a segment that has begun counts."""
-        if self._whole or not self.seconds:
-            return float(self._whole)
+        """The synthesized part of the text, from 0 to 1; a segment that has begun counts."""
+        if self._complete or not self.seconds:
+            return float(self._complete)
         lengths = [len(text) for text in self.output.written] or [1]
         return sum(lengths[: self.segment + 1]) / max(1, sum(lengths))
 
     @property
     def usage(self) -> Usage:
         """The tokens that the engine used; final after the last chunk.  Raises SynthesisFailed."""
-        return self._stream.usage
+        try:
+            return self._stream.usage
+        except Exception:
+            self._complete = False  # the client is sent the error in an event
+            raise
 
     @property
     def spans(self) -> Mapping[int, tuple[float, float]]:
@@ -105,7 +101,7 @@ class Speech:
                 if encoded:
                     yield encoded
             encoded = self._chain.finish(self.output.tail)
-            self._whole = bool(self.seconds)
+            self._complete = bool(self.seconds)
             if not self.seconds:
                 raise InvalidRequest("'input' gave no sound at all.", param="input")
             if encoded:

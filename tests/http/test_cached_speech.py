@@ -1,4 +1,4 @@
-"""Speech from the cache over HTTP: the same bytes and headers, without the engine."""
+"""Cached speech over HTTP: the same bytes and headers, without a synthesis."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from werkzeug.test import TestResponse
 
 from tests.conftest import running
 from tests.support.uploads import JANE, JOHN, KEYS, NOBODY, Headers, added
+from voxcpm_openai.cache.speech_cache import SpeechCache
+from voxcpm_openai.checked_stream import CheckedStream
 from voxcpm_openai.context import AppContext
+from voxcpm_openai.contracts import Usage
 from voxcpm_openai.errors import SynthesisFailed
 from voxcpm_openai.settings import Settings
 from voxcpm_openai.web.app_context import context_of
@@ -46,8 +49,8 @@ def context(client: FlaskClient) -> AppContext:
     return context_of(client.application)
 
 
-def said(client: FlaskClient) -> int:
-    """Return how often the engine was asked."""
+def syntheses(client: FlaskClient) -> int:
+    """Return the number of syntheses so far."""
     engine: Any = context(client).engine.get()
     return len(engine.utterances)
 
@@ -86,7 +89,7 @@ def test_the_second_request_gets_the_same_bytes_and_headers(
     second = ask(cached, path, **fields)
     assert (found(first), found(second)) == ("miss", "hit")
     assert second.data == first.data
-    assert said(cached) == 1
+    assert syntheses(cached) == 1
     plain = [
         {name: value for name, value in reply.headers.items() if name not in VARYING}
         for reply in (first, second)
@@ -108,7 +111,7 @@ def test_the_second_request_gets_the_same_bytes_and_headers(
         SSE,
     ],
 )
-def test_another_request_is_made(cached: FlaskClient, fields: dict[str, Any]) -> None:
+def test_a_different_request_is_a_miss(cached: FlaskClient, fields: dict[str, Any]) -> None:
     ask(cached)
     assert found(ask(cached, **fields)) == "miss"
     assert found(ask(cached)) == "hit"
@@ -125,12 +128,12 @@ def test_another_request_is_made(cached: FlaskClient, fields: dict[str, Any]) ->
         {"instructions": "Shout."},  # which this engine ignores
     ],
 )
-def test_what_says_the_same_is_the_same(cached: FlaskClient, fields: dict[str, Any]) -> None:
+def test_an_equivalent_request_is_a_hit(cached: FlaskClient, fields: dict[str, Any]) -> None:
     ask(cached)
     assert found(ask(cached, **fields)) == "hit"
 
 
-def test_a_hit_needs_no_place_and_no_engine(tone_settings: Settings, folder: Path) -> None:
+def test_a_hit_needs_no_permit_and_no_loaded_engine(tone_settings: Settings, folder: Path) -> None:
     settings = replace(tone_settings, cache_mb=10, max_streams=1, idle_unload=1e6)
     with running(settings) as client:
         ask(client)
@@ -161,7 +164,7 @@ def test_a_hit_counts_as_a_request_and_its_characters(
 
 @pytest.mark.parametrize("text", ["fail-late", "hang-late"])
 @pytest.mark.parametrize("fields", [{}, SSE])
-def test_what_failed_or_was_left_is_not_stored(
+def test_failed_or_cancelled_speech_is_not_stored(
     cached: FlaskClient, folder: Path, text: str, fields: dict[str, Any]
 ) -> None:
     for _ in range(2):
@@ -180,18 +183,39 @@ def test_what_failed_or_was_left_is_not_stored(
     assert context(cached).limits.running == 0
 
 
-def test_an_error_keeps_its_status_and_gives_all_back(cached: FlaskClient) -> None:
+def test_a_wrong_usage_is_an_error_event_and_not_stored(
+    cached: FlaskClient, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> Usage:
+        raise SynthesisFailed("There is no usage.")
+
+    monkeypatch.setattr(CheckedStream, "usage", property(fail))
+    for _ in range(2):
+        reply = ask(cached, **SSE)
+        assert found(reply) == "miss"
+        assert b"There is no usage." in reply.data
+    assert not list(folder.glob("*.speech"))
+
+
+def test_speech_without_a_key_is_a_miss(
+    cached: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SpeechCache, "key", lambda *_: None)  # the clip cannot be read
+    assert [found(ask(cached)) for _ in range(2)] == ["miss", "miss"]
+
+
+def test_an_error_keeps_its_status_and_releases_the_permit(cached: FlaskClient) -> None:
     reply = cached.post(SPEECH, json={**GOOD, "input": "fail-early"})
     assert reply.status_code == 503
     assert context(cached).limits.running == 0
 
 
-def test_without_the_setting_nothing_is_kept_or_said(client: FlaskClient, folder: Path) -> None:
+def test_without_the_setting_nothing_is_stored(client: FlaskClient, folder: Path) -> None:
     assert found(ask(client)) is None
     assert not folder.exists()
 
 
-def test_a_restart_finds_what_was_kept(tone_settings: Settings, folder: Path) -> None:
+def test_entries_survive_a_restart(tone_settings: Settings, folder: Path) -> None:
     settings = replace(tone_settings, cache_mb=10)
     for expected in ("miss", "hit"):
         with running(settings) as client:
@@ -199,9 +223,7 @@ def test_a_restart_finds_what_was_kept(tone_settings: Settings, folder: Path) ->
     assert len(list(folder.glob("*.speech"))) == 1
 
 
-def test_another_engine_or_version_is_not_answered_from_it(
-    tone_settings: Settings, folder: Path
-) -> None:
+def test_another_engine_or_version_is_a_miss(tone_settings: Settings, folder: Path) -> None:
     settings = replace(tone_settings, cache_mb=10)
     with running(settings) as client:
         ask(client, model="tts-1")
@@ -213,7 +235,7 @@ def test_another_engine_or_version_is_not_answered_from_it(
     assert len(list(folder.glob("*.speech"))) == 3
 
 
-def test_voices_of_other_keys_are_never_heard_and_deleted_ones_leave_nothing(
+def test_voices_are_cached_by_owner_and_deleted_with_their_entries(
     tone_settings: Settings, folder: Path, tmp_path: Path
 ) -> None:
     settings = replace(

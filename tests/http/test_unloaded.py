@@ -1,4 +1,4 @@
-"""HTTP while the engine is unloaded: what answers without it, and what loads it."""
+"""HTTP while the engine is unloaded: routes that need no engine, and requests that load it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.conftest import running
+from tests.support.metrics import Scrape
 from voxcpm_openai import Engine
 from voxcpm_openai.errors import StartError
 from voxcpm_openai.lifecycle import EngineLifecycle
@@ -33,13 +34,13 @@ def life(client: FlaskClient) -> EngineLifecycle:
 
 
 def replace_start(client: FlaskClient, start: Callable[[Settings], Engine]) -> None:
-    """Let the engine be loaded in another way."""
+    """Replace the function that loads the engine."""
     choice = life(client)._choice
     life(client)._choice = replace(choice, spec=replace(choice.spec, start=start))
 
 
 def fail(client: FlaskClient) -> None:
-    """Let the engine not be loaded."""
+    """Let each load of the engine fail."""
 
     def start(_: Settings) -> Engine:
         raise StartError("no memory is free")
@@ -47,11 +48,14 @@ def fail(client: FlaskClient) -> None:
     replace_start(client, start)
 
 
-def test_the_server_is_ready_and_says_that_a_request_loads_it(unloaded: FlaskClient) -> None:
+def test_the_server_is_ready_while_the_engine_is_unloaded(unloaded: FlaskClient) -> None:
     reply = unloaded.get("/ready")
     assert reply.status_code == 200
     assert reply.get_json()["engine"] == {"name": "cloning-tone", "state": "unloaded"}
     assert unloaded.get("/health").get_json()["engine"]["state"] == "unloaded"
+    found = Scrape(unloaded.get("/metrics").text)
+    assert found.sum("voxcpm_engine_state", state="unloaded") == 1
+    assert found.sum("voxcpm_engine_state") == 1
 
 
 @pytest.mark.parametrize(
@@ -66,7 +70,7 @@ def test_the_server_is_ready_and_says_that_a_request_loads_it(unloaded: FlaskCli
         ("POST", "/v1/audio/speech/text", GOOD),
     ],
 )
-def test_what_needs_no_speech_answers_without_loading_it(
+def test_other_routes_do_not_load_it(
     unloaded: FlaskClient, method: str, path: str, body: object
 ) -> None:
     reply = unloaded.open(path, method=method, json=body, headers={"xi-api-key": "-"})
@@ -74,7 +78,7 @@ def test_what_needs_no_speech_answers_without_loading_it(
     assert life(unloaded).state == "unloaded"
 
 
-def test_a_wrong_request_is_refused_without_loading_it(unloaded: FlaskClient) -> None:
+def test_an_invalid_request_does_not_load_it(unloaded: FlaskClient) -> None:
     reply = unloaded.post(SPEECH, json={**GOOD, "voice": "nobody"})
     assert reply.status_code == 400
     assert life(unloaded).state == "unloaded"

@@ -1,4 +1,4 @@
-"""Engines that are unloaded, and speech that is cached, among the workers of a live server."""
+"""Idle unload and cached speech with several workers of a live server."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from voxcpm_openai.testing.plugins.tone_engine import ToneEngine
 FOLDER = {folder!r}
 
 
-class RestingEngine(ToneEngine):
+class LoggingEngine(ToneEngine):
     def stop(self):
         note("stopped")
 
@@ -44,12 +44,12 @@ def start(settings):
     note("started")
     if os.path.exists(os.path.join(FOLDER, "broken")):
         raise SettingsError("no memory is free")
-    return RestingEngine()
+    return LoggingEngine()
 
 
 @hookimpl
 def register_engines():
-    return [EngineSpec("resting", start, voice_options=("tone",))]
+    return [EngineSpec("logged", start, voice_options=("tone",))]
 
 
 @hookimpl
@@ -59,12 +59,12 @@ def register_voices():
 
 @hookimpl
 def register_presets():
-    return [Preset("resting", engine="resting")]
+    return [Preset("logged", engine="logged")]
 """
 
 
-class Resting:
-    """A server whose engines note their starts and ends."""
+class LoggedServer:
+    """A server whose engines log their starts and stops to a file."""
 
     def __init__(self, server: Server, folder: Path) -> None:
         self.server = server
@@ -76,6 +76,7 @@ class Resting:
         return [int(line.split()[1]) for line in lines if line.startswith(what)]
 
     def until(self, holds: Callable[[], object]) -> None:
+        """Poll until a condition holds."""
         end = time.monotonic() + SECONDS
         while not holds():
             assert time.monotonic() < end, self.server.lines[-20:]
@@ -103,7 +104,7 @@ class Resting:
         return not pids & self.pids() and self.states() == states
 
     def say(self, text: str = "Hello.", **fields: object) -> tuple[int, dict[str, str], bytes]:
-        body = {"model": "resting", "voice": "alloy", "input": text, "response_format": "pcm"}
+        body = {"model": "logged", "voice": "alloy", "input": text, "response_format": "pcm"}
         request = urllib.request.Request(
             f"{self.server.url}/v1/audio/speech",
             json.dumps({**body, **fields}).encode(),
@@ -117,19 +118,19 @@ class Resting:
 
 
 @contextmanager
-def resting(tmp_path: Path, workers: int, **settings: str) -> Iterator[Resting]:
+def logged(tmp_path: Path, workers: int, **settings: str) -> Iterator[LoggedServer]:
     plugins = tmp_path / "plugins"
     plugins.mkdir()
-    (plugins / "resting.py").write_text(PLUGIN.format(folder=str(tmp_path)))
-    common = {"engine": "resting", "plugins_dir": str(plugins), "workers": str(workers)}
+    (plugins / "logged.py").write_text(PLUGIN.format(folder=str(tmp_path)))
+    common = {"engine": "logged", "plugins_dir": str(plugins), "workers": str(workers)}
     environ = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
     with Server(environ=environ, **{**common, **settings}) as server:
         server.wait_ready()
-        yield Resting(server, tmp_path)
+        yield LoggedServer(server, tmp_path)
 
 
-def test_each_worker_unloads_its_own_engine_and_only_one_is_loaded_again(tmp_path: Path) -> None:
-    with resting(tmp_path, 2, idle_unload="0.2") as server:
+def test_each_worker_unloads_its_engine_and_a_request_loads_only_one(tmp_path: Path) -> None:
+    with logged(tmp_path, 2, idle_unload="0.2") as server:
         server.until(lambda: server.states() == ["unloaded", "unloaded"])
         assert len(set(server.events("stopped"))) == 2
         assert server.get("/ready")["engine"]["state"] == "unloaded"
@@ -140,8 +141,8 @@ def test_each_worker_unloads_its_own_engine_and_only_one_is_loaded_again(tmp_pat
         server.until(lambda: server.states() == ["unloaded", "unloaded"])
 
 
-def test_many_requests_at_once_are_all_served(tmp_path: Path) -> None:
-    with resting(tmp_path, 2, idle_unload="0.2") as server:
+def test_concurrent_requests_are_all_served(tmp_path: Path) -> None:
+    with logged(tmp_path, 2, idle_unload="0.2") as server:
         server.until(lambda: server.states() == ["unloaded", "unloaded"])
         before = len(server.events("started"))
         with ThreadPoolExecutor(16) as pool:
@@ -149,9 +150,9 @@ def test_many_requests_at_once_are_all_served(tmp_path: Path) -> None:
         assert before < len(server.events("started")) <= before + 2
 
 
-def test_an_open_socket_lets_it_be_unloaded_and_its_next_text_loads_it(tmp_path: Path) -> None:
-    path = "/v1/text-to-speech/alloy/stream-input?output_format=pcm_24000&model_id=resting"
-    with resting(tmp_path, 1, idle_unload="0.2") as server, opened(server.server, path) as client:
+def test_an_idle_socket_does_not_keep_it_loaded_and_its_next_text_loads_it(tmp_path: Path) -> None:
+    path = "/v1/text-to-speech/alloy/stream-input?output_format=pcm_24000&model_id=logged"
+    with logged(tmp_path, 1, idle_unload="0.2") as server, opened(server.server, path) as client:
         client.send(text=" ")
         server.until(lambda: server.states() == ["unloaded"])
         for number in range(2, 5):
@@ -164,7 +165,7 @@ def test_an_open_socket_lets_it_be_unloaded_and_its_next_text_loads_it(tmp_path:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_reload_and_a_stop_while_unloaded(tmp_path: Path, workers: int) -> None:
-    with resting(tmp_path, workers, idle_unload="0.2") as server:
+    with logged(tmp_path, workers, idle_unload="0.2") as server:
         server.until(lambda: server.states() == ["unloaded"] * workers)
         before = server.pids()
         server.server.process.send_signal(signal.SIGHUP)
@@ -174,8 +175,8 @@ def test_a_reload_and_a_stop_while_unloaded(tmp_path: Path, workers: int) -> Non
         assert server.server.stop() == 0
 
 
-def test_a_load_that_fails_is_told_and_tried_again(tmp_path: Path) -> None:
-    with resting(tmp_path, 1, idle_unload="0.2") as server:
+def test_a_failed_load_is_a_503_and_retried(tmp_path: Path) -> None:
+    with logged(tmp_path, 1, idle_unload="0.2") as server:
         server.until(lambda: server.states() == ["unloaded"])
         (tmp_path / "broken").touch()
         status, headers, body = server.say()
@@ -186,8 +187,8 @@ def test_a_load_that_fails_is_told_and_tried_again(tmp_path: Path) -> None:
         server.until(lambda: server.say()[0] == 200)
 
 
-def test_workers_share_what_is_cached_also_after_a_kill(tmp_path: Path) -> None:
-    with resting(tmp_path, 2, cache_mb="10") as server:
+def test_workers_share_cached_speech_also_after_a_kill(tmp_path: Path) -> None:
+    with logged(tmp_path, 2, cache_mb="10") as server:
         server.until(lambda: server.states() == ["ready", "ready"])
         _, headers, audio = server.say()
         assert headers["x-voxcpm-cache"] == "miss"
@@ -199,8 +200,10 @@ def test_workers_share_what_is_cached_also_after_a_kill(tmp_path: Path) -> None:
         assert server.say()[1]["x-voxcpm-cache"] == "hit"
 
 
-def test_equal_requests_at_once_are_made_at_most_once_a_worker(tmp_path: Path) -> None:
-    with resting(tmp_path, 2, cache_mb="10") as server:
+def test_concurrent_identical_requests_are_synthesized_once_per_worker(
+    tmp_path: Path,
+) -> None:
+    with logged(tmp_path, 2, cache_mb="10") as server:
         server.until(lambda: server.states() == ["ready", "ready"])
         for number in range(5):
             with ThreadPoolExecutor(16) as pool:

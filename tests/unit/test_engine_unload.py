@@ -1,4 +1,4 @@
-"""The engine is unloaded while nobody needs it, and loaded again for the next speech."""
+"""The engine is unloaded when idle, and loaded again by the next speech request."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from dataclasses import replace
 import pytest
 
 from tests.support import TONE_PLUGINS
+from tests.support.socket_client import until
 from voxcpm_openai.context import AppContext
 from voxcpm_openai.contracts import Engine, Segment, Utterance, Voice
 from voxcpm_openai.errors import ClientLeft, Draining, EngineLoading, StartError, WakeFailed
@@ -63,6 +64,9 @@ class Loads:
     def free(self) -> None:
         self.freed += 1
 
+    def wait_until_waking(self) -> None:
+        until(lambda: self.life.state == "waking")
+
 
 @pytest.fixture
 def make() -> Iterator[Callable[..., Loads]]:
@@ -84,7 +88,7 @@ def say(loads: Loads) -> int:
         return len(list(stream))
 
 
-def test_an_unloaded_engine_is_stopped_dropped_and_its_memory_freed(
+def test_an_unloaded_engine_is_stopped_and_its_memory_freed(
     make: Callable[..., Loads],
 ) -> None:
     loads = make()
@@ -99,7 +103,7 @@ def test_an_unloaded_engine_is_stopped_dropped_and_its_memory_freed(
     assert not loads.life.unload()
 
 
-def test_the_next_speech_loads_it_and_what_was_known_of_it_stays(
+def test_the_handle_keeps_the_capabilities_and_the_next_speech_loads_the_engine(
     make: Callable[..., Loads],
 ) -> None:
     loads = make()
@@ -112,12 +116,12 @@ def test_the_next_speech_loads_it_and_what_was_known_of_it_stays(
     assert (loads.life.state, loads.begun) == ("ready", 2)
 
 
-def test_without_the_setting_the_engine_itself_is_given(make: Callable[..., Loads]) -> None:
+def test_without_the_setting_there_is_no_handle(make: Callable[..., Loads]) -> None:
     loads = make(idle_unload=0)
     assert isinstance(loads.life.get(), ToneEngine)
 
 
-def test_an_engine_that_was_not_used_is_unloaded_by_itself(make: Callable[..., Loads]) -> None:
+def test_an_idle_engine_is_unloaded_automatically(make: Callable[..., Loads]) -> None:
     loads = make(idle_unload=0.01)
     for _ in range(2):
         assert loads.stopped.wait(SECONDS)
@@ -135,7 +139,7 @@ def test_an_open_stream_keeps_it_loaded_until_it_is_closed(make: Callable[..., L
     assert loads.life.unload()
 
 
-def test_a_stream_that_nobody_closes_does_not_keep_it_loaded_for_ever(
+def test_a_garbage_collected_stream_does_not_keep_it_loaded(
     make: Callable[..., Loads],
 ) -> None:
     loads = make()
@@ -144,20 +148,19 @@ def test_a_stream_that_nobody_closes_does_not_keep_it_loaded_for_ever(
     assert loads.life.unload()
 
 
-def test_many_requests_at_once_load_it_once(make: Callable[..., Loads]) -> None:
+def test_concurrent_requests_load_it_once(make: Callable[..., Loads]) -> None:
     loads = make()
     loads.life.unload()
     loads.go.clear()
     with ThreadPoolExecutor(8) as pool:
         said = [pool.submit(say, loads) for _ in range(8)]
-        while loads.life.state != "waking":
-            pass
+        loads.wait_until_waking()
         loads.go.set()
         assert [one.result(SECONDS) for one in said] == [3] * 8
     assert loads.begun == 2
 
 
-def test_a_request_waits_no_longer_than_it_may(make: Callable[..., Loads]) -> None:
+def test_a_request_waits_at_most_idle_wait(make: Callable[..., Loads]) -> None:
     loads = make(idle_wait=0.01)
     loads.life.unload()
     loads.go.clear()
@@ -168,22 +171,21 @@ def test_a_request_waits_no_longer_than_it_may(make: Callable[..., Loads]) -> No
     assert loads.life.state == "waking"
 
 
-def test_a_client_that_leaves_waits_no_longer(make: Callable[..., Loads]) -> None:
-    loads = make()
+def test_a_client_that_disconnects_ends_the_wait(make: Callable[..., Loads]) -> None:
+    loads = make(idle_wait=2 * SECONDS)
     loads.life.unload()
     loads.go.clear()
     left = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(loads.life.acquire, left.is_set)
-        while loads.life.state != "waking":
-            pass
+        loads.wait_until_waking()
         left.set()
-        loads.life.look()
+        loads.life.notify_waiting()
         with pytest.raises(ClientLeft):
             waiting.result(SECONDS)
 
 
-def test_a_failed_load_is_told_to_all_who_wait_and_tried_again_later(
+def test_a_failed_load_fails_all_waiting_requests_and_is_retried_after_a_pause(
     make: Callable[..., Loads], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     loads = make()
@@ -193,8 +195,7 @@ def test_a_failed_load_is_told_to_all_who_wait_and_tried_again_later(
         loads.go.clear()
         with ThreadPoolExecutor(2) as pool:
             said = [pool.submit(say, loads) for _ in range(2)]
-            while loads.life.state != "waking":
-                pass
+            loads.wait_until_waking()
             loads.go.set()
             for one in said:
                 with pytest.raises(WakeFailed) as caught:
@@ -203,7 +204,7 @@ def test_a_failed_load_is_told_to_all_who_wait_and_tried_again_later(
         assert caught.value.headers == {"Retry-After": f"{FIRST_PAUSE * failures:.0f}"}
         assert loads.life.state == "failed"
         with pytest.raises(WakeFailed):
-            say(loads)  # at once: it is not tried
+            say(loads)  # during the pause: not retried
         assert loads.begun == 1 + failures
         monkeypatch.setattr(loads.life, "_retry_at", 0.0)  # the pause is over
         assert loads.life.state == "unloaded"
@@ -224,8 +225,7 @@ def test_it_can_be_stopped_while_unloaded_or_waking(
     with ThreadPoolExecutor(1) as pool:
         if begun:
             waiting = pool.submit(say, loads)
-            while loads.life.state != "waking":
-                pass
+            loads.wait_until_waking()
         loads.life.stop()
         if begun:
             with pytest.raises(Draining):
@@ -262,8 +262,7 @@ def test_an_engine_is_stopped_before_the_next_one_is_loaded(make: Callable[..., 
         unloading = pool.submit(loads.life.unload)
         assert entered.wait(SECONDS)
         said = pool.submit(say, loads)
-        while loads.life.state != "waking":
-            pass
+        loads.wait_until_waking()
         assert loads.begun == 1
         leave.set()
         assert unloading.result(SECONDS)

@@ -96,7 +96,7 @@ ALLOWED_PARTS: dict[str, set[str]] = {
     "speech": {"checked_stream", "contracts", "errors", "gate", "output_chain", "speech_request"},
     "session": LEAVES
     | {"accounts", "checked_stream", "limits", "output_chain", "resolve", "speech_request", "text"},
-    "cache": {"contracts", "errors", "files", "settings", "speech_request", "__init__"},
+    "cache": {"clips", "contracts", "errors", "files", "settings", "speech_request", "__init__"},
     "context": LEAVES
     | set("accounts cache text lexicons lifecycle limits metrics registry resolve voices".split()),
     "load_test": {"audio", "errors", "load_client", "playout"},
@@ -106,7 +106,7 @@ ALLOWED_PARTS: dict[str, set[str]] = {
     ),
     "web": CORE | {"__init__", "output_chain"},
     "app": {"context", "settings", "web"},
-    "server": {"context", "cores", "errors", "settings", "web"},
+    "server": {"context", "cores", "errors", "lifecycle", "settings", "web"},
     "wsgi": {"addresses", "app", "context", "errors", "gpus", "serving", "settings", "web"},
     "start_checks": {"accounts", "addresses", "errors", "lexicons", "registry", "settings"}
     | {"worker_plan"},

@@ -1,4 +1,4 @@
-"""The key of cached speech: whatever the bytes depend on changes it."""
+"""The key of cached speech: it changes with every input of the bytes."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_each_field_changes_the_key_and_equal_ones_do_not(name: str) -> None:
 
 
 @given(st.dictionaries(texts, numbers, min_size=2, max_size=4))
-def test_the_order_of_options_does_not_count(one: dict[str, object]) -> None:
+def test_the_order_of_options_does_not_affect_the_key(one: dict[str, object]) -> None:
     turned = dict(reversed(one.items()))
     assert key({"utterance.options": one}) == key({"utterance.options": turned})
 
@@ -140,11 +140,11 @@ def test_the_order_of_options_does_not_count(one: dict[str, object]) -> None:
         ),
     ],
 )
-def test_what_only_looks_the_same_differs(one: dict[str, Any], other: dict[str, Any]) -> None:
+def test_similar_inputs_have_different_keys(one: dict[str, Any], other: dict[str, Any]) -> None:
     assert key(one) != key(other)
 
 
-def test_fields_that_were_ignored_do_not_count() -> None:
+def test_ignored_fields_do_not_affect_the_key() -> None:
     utterance = Utterance((Segment("a"),), Voice("a", "a"))
     output = OutputSpec(WAV, 24000)
     ignored = replace(output, ignored=("language",))
@@ -157,7 +157,7 @@ def test_a_key_is_a_file_name_that_begins_with_the_hash_of_the_clip() -> None:
     assert set(key({"voice.id": "../\udc80/x"})) <= set("0123456789abcdef")
 
 
-def test_a_clip_is_hashed_anew_only_when_its_file_changes(
+def test_the_hash_of_a_clip_is_cached_until_its_file_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip, hashes, reads = tmp_path / "clip.flac", ClipHashes(), list[Path]()

@@ -1,4 +1,4 @@
-"""The files of cached speech: whole, bounded, shared, and never the reason of a failure."""
+"""The files of cached speech: atomic, bounded, shared; an error of the disk fails no request."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def used(folder: Path) -> int:
     return sum(path.stat().st_blocks * 512 for path in folder.glob("*.speech"))
 
 
-def test_what_was_put_is_got_in_blocks_with_its_duration(folder: Path) -> None:
+def test_an_entry_is_read_in_blocks_with_its_duration(folder: Path) -> None:
     store = SpeechStore(folder, LIMIT)
     parts = [os.urandom(size) for size in (1, 0, BLOCK, 1000)]
     assert store.put("a", parts, 1.25)
@@ -58,7 +58,7 @@ def test_what_was_put_is_got_in_blocks_with_its_duration(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 4])
-def test_all_workers_together_keep_the_limit_at_all_times(folder: Path, workers: int) -> None:
+def test_the_workers_together_never_exceed_the_limit(folder: Path, workers: int) -> None:
     stores = [SpeechStore(folder, LIMIT, workers) for _ in range(2 * workers)]  # at a reload
     for number in range(300):
         stores[number * 7 % len(stores)].put(f"{number}", [os.urandom(ENTRY)], 1.0)
@@ -66,7 +66,7 @@ def test_all_workers_together_keep_the_limit_at_all_times(folder: Path, workers:
     assert used(folder) >= 0.7 * LIMIT
 
 
-def test_workers_at_the_same_time_keep_the_limit(folder: Path) -> None:
+def test_concurrent_workers_keep_the_limit(folder: Path) -> None:
     stores = [SpeechStore(folder, LIMIT, 4) for _ in range(4)]
 
     def work(number: int) -> None:
@@ -78,7 +78,7 @@ def test_workers_at_the_same_time_keep_the_limit(folder: Path) -> None:
     assert used(folder) <= LIMIT
 
 
-def test_those_that_were_not_used_for_the_longest_time_go_first(folder: Path) -> None:
+def test_least_recently_used_entries_are_evicted_first(folder: Path) -> None:
     store = SpeechStore(folder, LIMIT)
     for number in range(40):
         store.put(f"{number}", [bytes(ENTRY)], 1.0)
@@ -91,10 +91,10 @@ def test_those_that_were_not_used_for_the_longest_time_go_first(folder: Path) ->
     assert read(store, "79") is not None
 
 
-def test_an_entry_that_is_too_large_is_not_kept(folder: Path) -> None:
+def test_an_entry_that_is_too_large_is_not_stored(folder: Path) -> None:
     store = SpeechStore(folder, LIMIT)
-    assert not store.put("a", [bytes(store.largest + 1)], 1.0)
-    assert store.put("b", [bytes(store.largest)], 1.0)
+    assert not store.put("a", [bytes(store.max_entry + 1)], 1.0)
+    assert store.put("b", [bytes(store.max_entry)], 1.0)
 
 
 def damaged(content: bytes) -> dict[str, bytes]:
@@ -115,20 +115,22 @@ def damaged(content: bytes) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("how", damaged(b"\n"))
-def test_a_broken_file_is_dropped(folder: Path, how: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_corrupt_entry_is_deleted(
+    folder: Path, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
     store = SpeechStore(folder, LIMIT)
     store.put("a", [b"audio" * 100], 1.0)
     path = folder / "a.speech"
     path.write_bytes(damaged(path.read_bytes())[how])
     assert store.get("a") is None
     assert not path.exists()
-    assert "is dropped" in caplog.text
+    assert "is deleted" in caplog.text
     assert store.put("a", [b"audio"], 1.0)
     assert read(store, "a") == b"audio"
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
-def test_what_is_no_file_is_never_read(folder: Path, tmp_path: Path, kind: str) -> None:
+def test_only_regular_files_are_read(folder: Path, tmp_path: Path, kind: str) -> None:
     store = SpeechStore(folder, LIMIT)
     store.put("b", [b"audio"], 1.0)
     path = folder / "a.speech"
@@ -141,7 +143,7 @@ def test_what_is_no_file_is_never_read(folder: Path, tmp_path: Path, kind: str) 
     assert store.get("a") is None
 
 
-def test_an_entry_that_is_deleted_while_it_is_read_is_read_to_its_end(folder: Path) -> None:
+def test_an_open_entry_stays_readable_after_its_deletion(folder: Path) -> None:
     store = SpeechStore(folder, LIMIT)
     content = os.urandom(3 * BLOCK)
     store.put("a", [content], 1.0)
@@ -153,7 +155,7 @@ def test_an_entry_that_is_deleted_while_it_is_read_is_read_to_its_end(folder: Pa
         assert first + b"".join(stored) == content
 
 
-def test_a_full_disk_leaves_nothing_is_logged_once_and_works_again(
+def test_a_full_disk_is_logged_once_and_leaves_no_files(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = SpeechStore(folder, LIMIT)
@@ -214,14 +216,14 @@ def test_a_read_only_folder_is_still_read(folder: Path, monkeypatch: pytest.Monk
     assert not store.put("c", [b"audio"], 1.0)
 
 
-def test_unfinished_files_of_killed_workers_are_deleted_when_they_are_old(folder: Path) -> None:
+def test_stale_unfinished_files_of_killed_workers_are_deleted(folder: Path) -> None:
     store = SpeechStore(folder, LIMIT)
     store.put("a", [b"audio"], 1.0)
     old, new = folder / "x.1.part", folder / "y.2.part"
     for path in (old, new):
         path.write_bytes(b"half")
     os.utime(old, (time.time() - 2 * STALE,) * 2)
-    store._left = 0  # there is room to be made
+    store._budget = 0  # the next put evicts
     store.put("b", [b"audio"], 1.0)
     assert (old.exists(), new.exists()) == (False, True)
     assert {path.name for path in folder.iterdir()} == {"a.speech", "b.speech", "lock", "y.2.part"}

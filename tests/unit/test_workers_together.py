@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from voxcpm_openai.errors import Overloaded, StartError
+from voxcpm_openai.lifecycle import STATES
 from voxcpm_openai.limits import StreamLimiter
 from voxcpm_openai.server import handles
-from voxcpm_openai.server.board import STATES, Board, BoardRow
+from voxcpm_openai.server.board import Board, BoardRow
 from voxcpm_openai.server.connection import Connection, State
 from voxcpm_openai.server.connection_loop import ConnectionLoop
 from voxcpm_openai.server.crowd import Crowd
@@ -45,6 +46,14 @@ class Staff:
         self.duty = Duty(self.worker, BoardRow(self.board, self.board.take(), age), context)
         self.duty.publish()
 
+    def accepts(self, load: int, other: tuple[str, int] | None) -> bool:
+        """Return whether it takes a connection, at a load and beside another worker."""
+        self.worker.loaded = [connection(state=State.RECEIVING)] * load
+        if other:
+            self.other(*other)
+        self.duty.publish()
+        return self.duty.accepts()
+
     def other(self, state: str, load: int = 0, age: int = 2, waiting: int = 0) -> None:
         row = self.board.take()
         index = STATES.index(state)
@@ -71,11 +80,7 @@ def test_connections_go_to_a_worker_that_is_ready_and_has_room(
     engine: str, load: int, other: tuple[str, int] | None, accepts: bool
 ) -> None:
     staff = Staff(engine)
-    staff.worker.loaded = [connection(state=State.RECEIVING)] * load
-    if other:
-        staff.other(*other)
-    staff.duty.publish()
-    assert staff.duty.accepts() is accepts
+    assert staff.accepts(load, other) is accepts
     assert staff.worker.closed_idle == (load == LIMIT and not accepts)
 
 

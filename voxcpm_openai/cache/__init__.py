@@ -1,1 +1,1 @@
-"""The cache of speech: equal requests get the same bytes, and are made once."""
+"""The cache of speech: identical requests are synthesized once and get the same bytes."""

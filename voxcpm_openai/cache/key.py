@@ -1,4 +1,4 @@
-"""The name of a speech in the cache: a hash of everything that its bytes depend on."""
+"""The key of a speech in the cache: a hash of everything that its bytes depend on."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 from voxcpm_openai import __version__
+from voxcpm_openai.clips import MAX_BYTES
 from voxcpm_openai.contracts import Utterance
 from voxcpm_openai.files import read_file
 from voxcpm_openai.speech_request import OutputSpec
 
-MAX_CLIP = 32 * 1024 * 1024
-"""The largest clip of a voice, in bytes."""
 NOT_AUDIBLE = frozenset({"ignored"})
-"""Fields of an output spec that change only a header, which is made anew for each request."""
+"""Fields of an output spec that affect only a header, not the bytes of the body."""
 
 Stamp = tuple[int, ...]
 
 
 class ClipHashes:
-    """The hashes of the clips of voices, remembered as long as the files do not change."""
+    """The hashes of the clips of voices, cached as long as the files do not change."""
 
     def __init__(self) -> None:
         self._known: dict[Path, tuple[Stamp, str]] = {}
@@ -33,7 +32,7 @@ class ClipHashes:
         stamp = stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino, stat.st_dev
         known = self._known.get(clip)
         if known is None or known[0] != stamp:
-            content = read_file(clip, MAX_CLIP, folder=clip.parent)
+            content = read_file(clip, MAX_BYTES, folder=clip.parent)
             known = self._known[clip] = stamp, hashlib.sha256(content).hexdigest()
         return known[1]
 
@@ -46,23 +45,23 @@ def speech_key(
     frames: str,
     clip: str = "",
 ) -> str:
-    """Return the name of a speech, as the stem of a file.
+    """Return the key of a speech, as the stem of a file.
 
     ``engine``: its name and version; ``settings``: the plugin's own; ``frames``: how the audio is
-    packed; ``clip``: the hash of the voice's clip, with which the name begins, so that what was
-    said with it can be found when the voice is deleted.  The name of a voice, its owner and the
-    time at which it was added are a part, so that no voice is taken for another.
+    packed; ``clip``: the hash of the voice's clip.  The key begins with it, so that the entries
+    of a voice can be deleted with the voice.  The voice's name, owner and time of creation are
+    hashed, too, so that voices with the same clip have different keys.
     """
     voice = {f.name: getattr(utterance.voice, f.name) for f in fields(utterance.voice)}
-    said = {f.name: getattr(utterance, f.name) for f in fields(utterance)}
-    sent = {f.name: getattr(output, f.name) for f in fields(output) if f.name not in NOT_AUDIBLE}
+    request = {f.name: getattr(utterance, f.name) for f in fields(utterance)}
+    spec = {f.name: getattr(output, f.name) for f in fields(output) if f.name not in NOT_AUDIBLE}
     format_ = output.format
     facts = [
         __version__,
         engine,
         settings,
-        {**said, "segments": list(utterance.segments), "voice": {**voice, "audio": clip}},
-        {**sent, "format": [format_.name, format_.content_type]},
+        {**request, "segments": list(utterance.segments), "voice": {**voice, "audio": clip}},
+        {**spec, "format": [format_.name, format_.content_type]},
         frames,
     ]
     text = json.dumps(_plain(facts), ensure_ascii=True)
@@ -71,7 +70,7 @@ def speech_key(
 
 
 def _plain(value: object) -> object:
-    """Return a value as JSON has it, so that different ones differ."""
+    """Return a JSON value that is equal only for equal values."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if is_dataclass(value) and not isinstance(value, type):

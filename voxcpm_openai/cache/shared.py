@@ -1,7 +1,8 @@
-"""A speech that several equal requests share while it is made.
+"""Request coalescing: concurrent identical requests share one synthesis.
 
-None of them is the first: whoever needs the next bytes makes them, if nobody does, and the others
-wait.  So it goes on when one of them leaves, and ends when all have left.
+No request leads the others.  The thread that needs the next chunk produces it, unless another
+thread is producing; then it waits.  So the synthesis continues when a client disconnects, and is
+cancelled when the last one does.
 """
 
 from __future__ import annotations
@@ -10,183 +11,193 @@ import threading
 from collections.abc import Callable
 from typing import Self
 
-from voxcpm_openai.cache.source import Maker
+from voxcpm_openai.cache.source import Producer
 from voxcpm_openai.errors import ClientLeft
 
 
 class SharedSpeech:
-    """The bytes of a speech so far, and who listens."""
+    """The chunks that were produced so far, and the requests that read them."""
 
     def __init__(
         self,
         lock: threading.RLock,
-        largest: int,
-        keep: Callable[[SharedSpeech], None],
-        end: Callable[[SharedSpeech], None],
+        max_bytes: int,
+        store: Callable[[SharedSpeech], None],
+        on_closed: Callable[[], None],
     ) -> None:
-        """``lock``: of all speech that is shared; ``largest``: bytes for listeners to come.
+        """``lock``: of all shared speech; ``max_bytes``: a larger one is not joined nor stored.
 
-        ``keep``: called when all was made without an error; ``end``: called once when it takes no
-        more listeners, with the lock.
+        ``store``: called when all chunks were produced without an error; ``on_closed``: called
+        once, with the lock held, when no further request can subscribe.
         """
-        self.parts: list[bytes] = []
-        self.maker: Maker | None = None
-        self.listeners: set[Listener] = set()
+        self.chunks: list[bytes] = []
+        self.producer: Producer | None = None
+        self.subscribers: set[Subscriber] = set()
         self._size = 0
-        self._largest = largest
-        self._keep = keep
-        self._end = end
+        self._max_bytes = max_bytes
+        self._store = store
+        self._on_closed = on_closed
         self._failure: BaseException | None = None
-        self._open = True  # others may join: all parts are kept
-        self._making = self._done = False
-        self._forgotten = 0  # how many first parts nobody needs any more
+        self._open = True  # further requests can subscribe: all chunks are kept
+        self._producing = self._done = False
+        self._freed = 0  # leading chunks that were delivered to all subscribers
         self._changed = threading.Condition(lock)
 
-    def join(self, maker: Maker) -> Listener:
-        """Return a new listener, who listens from the beginning.  The lock is held.
+    def subscribe(self, producer: Producer) -> Subscriber:
+        """Return a new subscriber, which reads from the first chunk on.  The lock is held.
 
-        ``maker``: makes the speech if nobody else has begun to.
+        ``producer``: is opened if no other request's has been.
         """
-        listener = Listener(self, maker)
-        self.listeners.add(listener)
-        return listener
+        subscriber = Subscriber(self, producer)
+        self.subscribers.add(subscriber)
+        return subscriber
 
-    def next_for(self, listener: Listener) -> bytes:
-        """Return the next bytes for a listener: wait for them, or make them in this thread."""
+    def next_for(self, subscriber: Subscriber) -> bytes:
+        """Return a subscriber's next chunk: wait for it, or produce it in this thread."""
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: not self._making or self._has_news(listener))
-                if listener.left:
+                self._changed.wait_for(lambda: not self._producing or self._has_news(subscriber))
+                if subscriber.left:
                     raise ClientLeft
-                if listener.at < len(self.parts):
-                    part = self.parts[listener.at]
-                    listener.at += 1
-                    self._forget()
-                    return part
+                if subscriber.position < len(self.chunks):
+                    chunk = self.chunks[subscriber.position]
+                    subscriber.position += 1
+                    self._free_delivered()
+                    return chunk
                 if self._failure is not None:
                     raise self._failure
                 if self._done:
                     raise StopIteration
-                self._making = True
+                self._producing = True
+                opened = self.producer is not None
+                # Set with the lock held: ``unsubscribe`` can cancel it from now on.
+                producer = self.producer = self.producer or subscriber.producer
             try:
-                self._make(listener.maker)
+                if not opened:
+                    self._open_producer(producer)
+                self._produce(producer)
             finally:
                 with self._changed:
-                    self._making = False
+                    self._producing = False
                     self._changed.notify_all()
 
-    def leave(self, listener: Listener) -> None:
-        """Let a listener go; the last one ends the work.  Any thread may call this, also twice."""
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        """Remove a subscriber; the last one cancels the synthesis.
+
+        Any thread may call this, also twice.
+        """
         with self._changed:
-            listener.left = True
-            self.listeners.discard(listener)
-            maker = None if self.listeners or self._done else self.maker
-            if not self.listeners:
-                self._stop_joining()
-            self._forget()
+            subscriber.left = True
+            self.subscribers.discard(subscriber)
+            producer = None if self.subscribers or self._done else self.producer
+            if not self.subscribers:
+                self._close()
+            self._free_delivered()
             self._changed.notify_all()
-        if maker is not None:
-            maker.cancel()
+        if producer is not None:
+            producer.cancel()
 
-    def free(self) -> None:
-        """Free the maker if nobody listens any more, and nobody makes, who would free it."""
+    def close_unused(self) -> None:
+        """Close the producer if there are no subscribers, and no thread that is producing."""
         with self._changed:
-            maker = None if self.listeners or self._making else self.maker
-        if maker is not None:
-            maker.close()
+            producer = None if self.subscribers or self._producing else self.producer
+        if producer is not None:
+            producer.close()
 
-    def _has_news(self, listener: Listener) -> bool:
-        return listener.left or self._done or listener.at < len(self.parts)
+    def _has_news(self, subscriber: Subscriber) -> bool:
+        return subscriber.left or self._done or subscriber.position < len(self.chunks)
 
-    def _make(self, own: Maker) -> None:
-        """Make the next part.  Raises the error of ``own`` if it could not begin."""
-        if self.maker is None:
-            self.maker = own
-            try:
-                own.open()
-            except BaseException:
-                self.maker = None
-                own.close()
-                raise
+    def _open_producer(self, producer: Producer) -> None:
+        """Open a producer.  Its error concerns its own request: the next one opens its own."""
         try:
-            part = next(self.maker)
+            producer.open()
+        except BaseException:
+            with self._changed:
+                self.producer = None
+            producer.close()
+            raise
+
+    def _produce(self, producer: Producer) -> None:
+        """Add the next chunk, or the end."""
+        try:
+            chunk = next(producer)
         except StopIteration:
-            self._finish(self.maker, None)
-        except BaseException as error:  # noqa: BLE001  (all listeners raise it)
-            self._finish(self.maker, error)
+            self._finish(producer, None)
+        except BaseException as error:  # noqa: BLE001  (all subscribers raise it)
+            self._finish(producer, error)
         else:
             with self._changed:
-                self.parts.append(part)
-                self._size += len(part)
-                if self._size > self._largest:
-                    self._stop_joining()
+                self.chunks.append(chunk)
+                self._size += len(chunk)
+                if self._size > self._max_bytes:
+                    self._close()
 
-    def _finish(self, maker: Maker, failure: BaseException | None) -> None:
-        """Free the maker, let the speech be kept, and tell all."""
-        maker.close()
-        if failure is None and maker.whole and self._open:
-            self._keep(self)  # before it ends: an equal request finds one or the other
+    def _finish(self, producer: Producer, failure: BaseException | None) -> None:
+        """Close the producer, store the speech if it is complete, and record the end."""
+        producer.close()
+        if failure is None and producer.complete and self._open:
+            self._store(self)  # before the end: an identical request finds one or the other
         with self._changed:
             self._failure, self._done = failure, True
-            self._stop_joining()
+            self._close()
 
-    def _stop_joining(self) -> None:
-        """Take no more listeners.  The lock is held."""
+    def _close(self) -> None:
+        """Accept no more subscribers.  The lock is held."""
         if self._open:
             self._open = False
-            self._end(self)
+            self._on_closed()
 
-    def _forget(self) -> None:
-        """Forget what all have, once nobody can join.  The lock is held."""
+    def _free_delivered(self) -> None:
+        """Free the chunks that all have read, once no request can subscribe.  The lock is held."""
         if not self._open:
-            needed = min((one.at for one in self.listeners), default=len(self.parts))
-            for index in range(self._forgotten, needed):
-                self.parts[index] = b""
-            self._forgotten = max(self._forgotten, needed)
+            needed = min((one.position for one in self.subscribers), default=len(self.chunks))
+            for index in range(self._freed, needed):
+                self.chunks[index] = b""
+            self._freed = max(self._freed, needed)
 
 
-class Listener:
-    """A ``Source``: one request that listens to a shared speech."""
+class Subscriber:
+    """A ``Source``: one of the requests that share a speech."""
 
-    def __init__(self, shared: SharedSpeech, maker: Maker) -> None:
-        self.maker = maker
-        self.at = 0
-        """The number of the next part."""
+    def __init__(self, shared: SharedSpeech, producer: Producer) -> None:
+        self.producer = producer
+        self.position = 0
+        """The index of the next chunk."""
         self.left = False
         self._shared = shared
 
     @property
-    def is_made_for_it(self) -> bool:
-        """Whether its own maker makes the speech."""
-        return self._shared.maker is self.maker
+    def hit(self) -> bool:
+        """Whether another request's producer makes the speech."""
+        return self._shared.producer is not self.producer
 
     @property
     def seconds(self) -> float:
-        """The audio that was made so far, in seconds."""
-        return self._shared.maker.seconds if self._shared.maker else 0.0
+        """The audio that was produced so far, in seconds."""
+        return self._shared.producer.seconds if self._shared.producer else 0.0
 
     @property
     def progress(self) -> float:
-        """The part of the text that was said so far, from 0 to 1."""
-        return self._shared.maker.progress if self._shared.maker else 0.0
+        """The part of the text that was synthesized so far, from 0 to 1."""
+        return self._shared.producer.progress if self._shared.producer else 0.0
 
     @property
-    def whole(self) -> bool:
-        """Whether all was made, without an error."""
-        return self._shared.maker is not None and self._shared.maker.whole
+    def complete(self) -> bool:
+        """Whether all chunks were produced, without an error."""
+        return self._shared.producer is not None and self._shared.producer.complete
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> bytes:
-        """Return the next bytes.  Raises ClientLeft after ``cancel``."""
+        """Return the next chunk.  Raises ClientLeft after ``cancel``."""
         return self._shared.next_for(self)
 
     def cancel(self) -> None:
-        """Leave; wakes a waiting ``next``."""
-        self._shared.leave(self)
+        """Unsubscribe; wakes a waiting ``next``."""
+        self._shared.unsubscribe(self)
 
     def close(self) -> None:
-        """Leave, and free what nobody needs."""
-        self._shared.leave(self)
-        self._shared.free()
+        """Unsubscribe, and close the producer if it was the last one."""
+        self._shared.unsubscribe(self)
+        self._shared.close_unused()

@@ -1,4 +1,4 @@
-"""What the bytes of a response come from: an engine, a file, or a request like it."""
+"""Where the bytes of a response come from: the engine, a file, or an identical request."""
 
 from __future__ import annotations
 
@@ -14,11 +14,15 @@ class Source(Protocol):
 
     @property
     def progress(self) -> float:
-        """The part of the text that was said, from 0 to 1."""
+        """The part of the text that was synthesized, from 0 to 1."""
 
     @property
-    def whole(self) -> bool:
-        """Whether all of it was made, without an error."""
+    def complete(self) -> bool:
+        """Whether all of it was produced, without an error."""
+
+    @property
+    def hit(self) -> bool:
+        """Whether no synthesis is made for this request; final after the first bytes."""
 
     def __iter__(self) -> Self:
         """Return itself."""
@@ -33,7 +37,7 @@ class Source(Protocol):
         """Cancel and free everything; while no thread is in ``next``.  May be called twice."""
 
 
-class Maker(Source, Protocol):
+class Producer(Source, Protocol):
     """A source whose work begins with ``open``."""
 
     def open(self) -> None:

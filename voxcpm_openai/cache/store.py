@@ -1,7 +1,7 @@
-"""The files of cached speech: a folder that all workers share, with a bound on its bytes.
+"""The files of cached speech: a folder that all workers share, with a limit on its bytes.
 
-Each entry is a file, which is put there whole.  A broken one is deleted when it is read.  When room
-is needed, the entries that were not used for the longest time are deleted.
+Each entry is a file, written atomically.  A corrupt one is deleted when it is read.  The least
+recently used entries are evicted first.
 """
 
 from __future__ import annotations
@@ -25,45 +25,46 @@ logger = logging.getLogger(__name__)
 MAGIC = b"voxcpm-speech 1 "
 MAX_HEAD = 200
 BLOCK = 64 * 1024
-"""Bytes that are read at once."""
+"""Bytes of one read."""
 PAGE = 4096
-"""A file takes a multiple of so many bytes on disk."""
+"""Disk usage of a file is a multiple of this, in bytes."""
 FULL = 0.9
-"""The part of the limit that is left when room was made; the workers divide the rest."""
+"""The part of the limit that eviction leaves in use; the workers divide the rest."""
 STALE = 3600.0
-"""Seconds after which an unfinished file was left by a worker that was killed."""
+"""Age in seconds from which an unfinished file is taken for that of a killed worker."""
 LARGEST = 0.25
-"""The part of the limit that one entry may have."""
+"""The part of the limit that one entry may take."""
 
 
-class Broken(ValueError):
-    """A file is not a whole entry."""
+class CorruptEntry(ValueError):
+    """A file is not a complete entry."""
 
 
 class Stored:
-    """An entry that is read, a ``Source``: it stays readable when it is deleted meanwhile."""
+    """A ``Source``: an open entry, which stays readable after its eviction."""
 
     progress = 1.0
-    whole = True
+    complete = True
+    hit = True
 
     def __init__(self, file: BinaryIO) -> None:
-        """Check the entry.  Raises Broken, OSError."""
+        """Verify the checksum of the entry.  Raises CorruptEntry, OSError."""
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise Broken("it is no file")
+            raise CorruptEntry("it is not a regular file")
         self._file = file
         head = file.readline(MAX_HEAD)
         if not head.startswith(MAGIC):
-            raise Broken("it has another beginning")
+            raise CorruptEntry("its header is missing")
         try:
             seconds, size, checksum = json.loads(head.removeprefix(MAGIC))
             self.seconds = float(seconds)
         except (ValueError, TypeError) as error:
-            raise Broken(f"its head is wrong: {error}") from error
+            raise CorruptEntry(f"its header is malformed: {error}") from error
         found, total = 0, 0
         for block in iter(lambda: file.read(BLOCK), b""):
             found, total = zlib.crc32(block, found), total + len(block)
         if (total, found) != (size, checksum):
-            raise Broken("its content has changed")
+            raise CorruptEntry("its length or checksum is wrong")
         file.seek(len(head))
 
     def __iter__(self) -> Self:
@@ -76,7 +77,7 @@ class Stored:
         return block
 
     def cancel(self) -> None:
-        """Do nothing: to read never waits."""
+        """Do nothing: reads do not block."""
 
     def close(self) -> None:
         """Close the file."""
@@ -87,18 +88,18 @@ class SpeechStore:
     """The entries of a folder.  Errors of the disk are logged, once until it works again."""
 
     def __init__(self, folder: Path, limit: int, workers: int = 1) -> None:
-        """``limit``: in bytes, of all entries; ``workers``: how many processes write."""
+        """``limit``: of all entries, in bytes; ``workers``: the processes that write."""
         self.folder = folder
-        self.largest = int(limit * LARGEST)
+        self.max_entry = int(limit * LARGEST)
         self._limit = int(limit * FULL)
         # After a reload, the old workers write for a while beside the new ones.
         self._share = int(limit * (1 - FULL) / (2 * workers))
-        self._left = 0  # what may be written before room is to be made
+        self._budget = 0  # bytes that may be written before the next eviction
         self._lock = threading.Lock()
         self._failing = False
 
     def get(self, name: str) -> Stored | None:
-        """Return an entry, or None; it was used last from now on."""
+        """Return an entry and mark it as used, or return None."""
         path = self._path(name)
         try:
             file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
@@ -106,9 +107,9 @@ class SpeechStore:
             return None
         try:
             stored = Stored(file)
-        except (Broken, OSError) as error:
+        except (CorruptEntry, OSError) as error:
             file.close()
-            logger.warning("the cached speech %s is dropped: %s", path, error)
+            logger.warning("the cached speech %s is deleted: %s", path, error)
             with contextlib.suppress(OSError):
                 path.unlink()
             return None
@@ -116,16 +117,16 @@ class SpeechStore:
             os.utime(path)
         return stored
 
-    def put(self, name: str, parts: Sequence[bytes], seconds: float) -> bool:
-        """Keep an entry; return whether it was kept."""
+    def put(self, name: str, chunks: Sequence[bytes], seconds: float) -> bool:
+        """Store an entry; return whether it was stored."""
         checksum, size = 0, 0
-        for part in parts:
-            checksum, size = zlib.crc32(part, checksum), size + len(part)
-        if size > self.largest:
+        for chunk in chunks:
+            checksum, size = zlib.crc32(chunk, checksum), size + len(chunk)
+        if size > self.max_entry:
             return False
         head = MAGIC + json.dumps([round(seconds, 3), size, checksum]).encode() + b"\n"
         try:
-            self._put(self._path(name), head, parts, on_disk(len(head) + size))
+            self._put(self._path(name), head, chunks, on_disk(len(head) + size))
         except OSError as error:
             if not self._failing:
                 logger.warning("speech cannot be cached in %s: %s", self.folder, error.strerror)
@@ -134,34 +135,34 @@ class SpeechStore:
         self._failing = False
         return True
 
-    def _put(self, path: Path, head: bytes, parts: Sequence[bytes], size: int) -> None:
+    def _put(self, path: Path, head: bytes, chunks: Sequence[bytes], size: int) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # voices are private
         partial = path.with_suffix(f".{secrets.token_hex(4)}.part")
         try:
             with partial.open("xb") as file:
                 file.write(head)
-                file.writelines(parts)
+                file.writelines(chunks)
             with self._lock:
-                if size <= self._left:
-                    self._left -= size
+                if size <= self._budget:
+                    self._budget -= size
                     partial.replace(path)
                 else:
-                    with self._alone():
-                        self._make_room(size)
+                    with self._locked():
+                        self._evict(size)
                         partial.replace(path)
-                    self._left = self._share
+                    self._budget = self._share
         finally:
             partial.unlink(missing_ok=True)
 
     @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keep other workers from making room at the same time."""
+    def _locked(self) -> Iterator[None]:
+        """Hold the lock of the folder: one worker at a time evicts."""
         with (self.folder / "lock").open("ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
-    def _make_room(self, size: int) -> None:
-        """Delete the entries that were not used for the longest time, and unfinished ones."""
+    def _evict(self, size: int) -> None:
+        """Delete stale unfinished files, and the least recently used entries until it fits."""
         found: list[tuple[float, int, str]] = []
         with os.scandir(self.folder) as entries:
             for entry in entries:
@@ -183,5 +184,5 @@ class SpeechStore:
 
 
 def on_disk(size: int) -> int:
-    """Return the bytes that a file of this size takes on disk."""
+    """Return the disk usage of a file of this size, in bytes."""
     return -(-size // PAGE) * PAGE

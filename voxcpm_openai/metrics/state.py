@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from voxcpm_openai.errors import RequestError
-from voxcpm_openai.lifecycle import EngineLifecycle
+from voxcpm_openai.lifecycle import STATES, EngineLifecycle
 from voxcpm_openai.limits import SocketLimiter, StreamLimiter
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 INTERVAL = 1.0
 """Seconds between two updates: any worker may be scraped, and reads the files of the others."""
-STATES = ("loading", "ready", "failed", "draining", "stopped", "unloaded", "waking")
-"""All states of an ``EngineLifecycle`` and of an ``EngineStatus``."""
 
 
 class StatePublisher:
@@ -77,7 +75,7 @@ class StatePublisher:
         if state == "unloaded":  # its memory is free
             for name in self._details:
                 metrics.engine_detail.labels(name).set(0)
-        for one in STATES:
+        for one in (*STATES, "stopped"):
             metrics.engine_state.labels(self._engine.name, one).set(one == state)
         metrics.engine_running.set(working)
         metrics.requests_waiting.set(waiting)

@@ -14,12 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from voxcpm_openai.errors import StartError
-
-STATES = ("loading", "ready", "failed", "draining", "unloaded", "waking")
-SERVING = ("ready", "waking", "unloaded")
-"""The states of a worker whose requests are served, at once or once its engine is loaded.
-
-The first ones come first where a connection is for any worker."""
+from voxcpm_openai.lifecycle import SERVING, STATES
 
 _TAKEN = -1  # the pid of a worker that is about to start
 _HEADER = struct.Struct("iii")  # stopping, the last age that is replaced, rows used so far
@@ -37,7 +32,7 @@ class WorkerState:
     age: int
     """Its number: a later worker has a higher one."""
     state: str
-    """One of ``STATES``."""
+    """Of its engine: one of ``STATES``."""
     load: int
     """Connections that have, or may soon have, a running request."""
     limit: int

@@ -8,7 +8,8 @@ from collections.abc import Collection
 from typing import Any, Protocol
 
 from voxcpm_openai.context import AppContext
-from voxcpm_openai.server.board import SERVING, BoardRow
+from voxcpm_openai.lifecycle import SERVING
+from voxcpm_openai.server.board import BoardRow
 from voxcpm_openai.server.connection import Connection, State
 
 logger = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ class Process(Protocol):
     """What it needs of its worker."""
 
     alive: bool
-    """Whether nobody has told it to leave."""
+    """Whether it was not told to stop."""
     cfg: Any
 
     @property
@@ -81,7 +82,7 @@ class Duty:
         if load >= limit and others:
             self._worker.close_idle()
             return False
-        # An engine is loaded only when those that are, or are being loaded, have no room.
+        # An unloaded engine is loaded only when the loaded and the loading ones have no room.
         if any(SERVING.index(other.state) < SERVING.index(state) for other in others):
             return False
         others = [other for other in others if other.state == state]

@@ -10,7 +10,7 @@ from voxcpm_openai import __version__
 from voxcpm_openai.context import AppContext
 from voxcpm_openai.contracts import EngineStatus
 from voxcpm_openai.errors import EngineFailed, EngineLoading
-from voxcpm_openai.lifecycle import FAILED_RETRY, RESTING
+from voxcpm_openai.lifecycle import FAILED_RETRY, SERVING, UNLOADED
 from voxcpm_openai.web.app_context import current_context, current_workers
 
 blueprint = Blueprint("health", __name__)
@@ -33,8 +33,8 @@ def health() -> Response:
 def ready() -> Response:
     """Return that the server accepts requests, and the state of its workers; otherwise a 503.
 
-    One worker that is ready is enough: it takes the connections.  One whose engine is unloaded is
-    ready, too: a request loads it.  Raises EngineLoading, EngineFailed or Draining.
+    One worker that is ready is enough: it takes the connections.  A worker with an unloaded engine
+    is ready: a request loads it.  Raises EngineLoading, EngineFailed or Draining.
     """
     ctx = current_context()
     workers = current_workers()
@@ -42,7 +42,7 @@ def ready() -> Response:
         engine = dataclasses.asdict(_status(ctx))
     except (EngineLoading, EngineFailed):
         others = {worker["state"] for worker in workers}
-        if ctx.engine.state not in RESTING and others.isdisjoint(("ready", *RESTING)):
+        if ctx.engine.state not in UNLOADED and others.isdisjoint(SERVING):
             raise
         engine = {"state": ctx.engine.state}
     return jsonify(

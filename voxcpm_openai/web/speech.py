@@ -29,7 +29,7 @@ blueprint = Blueprint("speech", __name__)
 IGNORED = "x-voxcpm-ignored"
 RATE = "x-audio-sample-rate"
 CACHE = "x-voxcpm-cache"
-"""Whether the speech was made for this request (``miss``) or not (``hit``), where it is cached."""
+"""``miss`` if the speech was synthesized for this request, else ``hit``; absent without a cache."""
 
 
 @blueprint.post("/v1/audio/speech")
@@ -72,14 +72,14 @@ def respond(
         socket = request.environ.get("gunicorn.socket")
         cleanup.enter_context(disconnect_watch().watch(socket, source.cancel))
         first = next(source)  # before the Response exists, so that an error keeps its status
-        bill.charge()  # of what others have made; the synthesis has charged its own
+        bill.charge()  # a hit; a synthesis has charged already
         meter.audio(source.seconds)
         body = SpeechBody(first, source, meter, cleanup.pop_all())
         response = _response(body, kind, output, (*output.ignored, *ignored))
     if cache:
-        found = "hit" if cache.count(source) else "miss"
-        response.headers[CACHE] = found
-        log_context(cache=found)
+        result = "hit" if source.hit else "miss"
+        response.headers[CACHE] = result
+        log_context(cache=result)
     return response
 
 
@@ -105,7 +105,7 @@ class Bill:
 
 
 def record(account: Account, model: str, speech: Speech | Source, characters: int) -> None:
-    """Record what was made of a text of so many characters."""
+    """Record the synthesized part of a text of ``characters`` characters."""
     if speech.progress:
         account.record(model, 1, math.ceil(characters * speech.progress))
 
@@ -132,7 +132,7 @@ class SpeechBody(Iterator[bytes]):
         try:
             chunk = next(self._source)
         except StopIteration:
-            if self._source.whole:
+            if self._source.complete:
                 self._meter.done()
             else:  # the client was told in an event
                 self._meter.fail(SynthesisFailed("It ended with an error event."))

@@ -1,4 +1,4 @@
-"""A synthesis: the bytes of one response, made by the engine."""
+"""A synthesis: the bytes of one response, produced by the engine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ Frames = Callable[[Speech], Iterator[bytes]]
 
 
 class Synthesis:
-    """A ``Maker``.  It holds a permit, and keeps the engine loaded, from ``open`` to ``close``."""
+    """A ``Producer``.  Holds a permit and a loaded engine from ``open`` to ``close``."""
+
+    hit = False
 
     def __init__(
         self,
@@ -28,18 +30,18 @@ class Synthesis:
         output: OutputSpec,
         frames: Frames,
         holder: Holder,
-        pay: Callable[[], None],
+        charge: Callable[[], None],
     ) -> None:
-        """``holder``: whose permit it needs; ``pay``: called once there is room and an engine."""
+        """``holder``: takes the permit; ``charge``: called once the engine is loaded."""
         self._context = context
         self._engine = engine
-        self._asked = utterance, output
+        self._request = utterance, output
         self._frames = frames
         self._holder = holder
-        self._pay = pay
+        self._charge = charge
         self._speech: Speech | None = None
         self._bytes: Iterator[bytes] = iter(())
-        self._left = False
+        self._cancelled = False
         self._cleanup = ExitStack()
 
     @property
@@ -49,27 +51,27 @@ class Synthesis:
 
     @property
     def progress(self) -> float:
-        """The part of the text that was said, from 0 to 1."""
+        """The part of the text that was synthesized, from 0 to 1."""
         return self._speech.progress if self._speech else 0.0
 
     @property
-    def whole(self) -> bool:
-        """Whether all of it was made, without an error."""
-        return self._speech is not None and self._speech.whole
+    def complete(self) -> bool:
+        """Whether all of it was produced, without an error."""
+        return self._speech is not None and self._speech.complete
 
     def open(self) -> None:
-        """Take a permit, wait for the engine if it is unloaded, pay and begin.
+        """Take a permit, wait for the engine if it is unloaded, charge and begin.
 
         Raises RequestError; ClientLeft after ``cancel``.
         """
         ctx = self._context
         self._cleanup.enter_context(ctx.limits.enter(self._holder))
-        self._cleanup.enter_context(ctx.engine.awake(lambda: self._left))
-        self._pay()
-        self._speech = speech = Speech(self._engine, *self._asked, ctx.limits.gate)
+        self._cleanup.enter_context(ctx.engine.awake(lambda: self._cancelled))
+        self._charge()
+        self._speech = speech = Speech(self._engine, *self._request, ctx.limits.gate)
         self._cleanup.callback(speech.close)
         self._bytes = self._frames(speech)
-        if self._left:
+        if self._cancelled:
             raise ClientLeft
 
     def __iter__(self) -> Self:
@@ -83,12 +85,12 @@ class Synthesis:
 
     def cancel(self) -> None:
         """End the work from any thread; a waiting ``open`` or ``next`` raises ClientLeft."""
-        self._left = True
+        self._cancelled = True
         if self._speech is not None:
             self._speech.cancel()
         else:
-            self._context.engine.look()
+            self._context.engine.notify_waiting()
 
     def close(self) -> None:
-        """End the work, and give everything back."""
+        """End the work, and release the permit and the engine."""
         self._cleanup.close()

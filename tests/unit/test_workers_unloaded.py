@@ -1,11 +1,10 @@
-"""Which worker gets a connection, and which leaves, where engines are unloaded."""
+"""Connections and reloads with several workers, some of them with an unloaded engine."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.unit.test_workers_together import LIMIT, Staff, connection
-from voxcpm_openai.server.connection import State
+from tests.unit.test_workers_together import LIMIT, Staff
 
 
 @pytest.mark.parametrize(
@@ -26,20 +25,15 @@ from voxcpm_openai.server.connection import State
         ("waking", LIMIT, ("unloaded", 0), False),
     ],
 )
-def test_an_engine_is_loaded_only_where_no_other_has_room(
+def test_an_engine_is_loaded_only_if_no_loaded_one_has_room(
     engine: str, load: int, other: tuple[str, int] | None, accepts: bool
 ) -> None:
-    staff = Staff(engine)
-    staff.worker.loaded = [connection(state=State.RECEIVING)] * load
-    if other:
-        staff.other(*other)
-    staff.duty.publish()
-    assert staff.duty.accepts() is accepts
+    assert Staff(engine).accepts(load, other) is accepts
 
 
 @pytest.mark.parametrize("mine", ["ready", "unloaded", "waking"])
 @pytest.mark.parametrize("new", ["ready", "unloaded", "waking"])
-def test_a_replaced_worker_whose_engine_rests_serves_until_its_successor_can(
+def test_a_replaced_worker_with_an_unloaded_engine_serves_until_its_successor_can(
     mine: str, new: str
 ) -> None:
     staff = Staff(mine)

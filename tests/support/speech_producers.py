@@ -1,4 +1,4 @@
-"""Makers of speech for tests of the cache: each step waits until a test lets it."""
+"""Producers for tests of the cache: each step waits until a test allows it."""
 
 from __future__ import annotations
 
@@ -8,52 +8,53 @@ from typing import Any
 from voxcpm_openai.errors import ClientLeft
 
 SECONDS = 20
-PARTS = [b"one", b"two", b"three"]
+CHUNKS = [b"one", b"two", b"three"]
 
 
-class Engine:
-    """Makes what a test lets it: each part, and each beginning, needs a permit."""
+class ControlledEngine:
+    """Each ``open`` and each chunk of its producers needs a permit from the test."""
 
     def __init__(self) -> None:
         self.permits = threading.Semaphore(0)
-        self.asked = threading.Semaphore(0)
-        self.makers: list[Maker] = []
+        self.steps = threading.Semaphore(0)
+        self.producers: list[FakeProducer] = []
 
-    def maker(self, **facts: Any) -> Maker:
-        self.makers.append(Maker(self, **facts))
-        return self.makers[-1]
+    def producer(self, **facts: Any) -> FakeProducer:
+        self.producers.append(FakeProducer(self, **facts))
+        return self.producers[-1]
 
-    def wait_asked(self) -> None:
-        assert self.asked.acquire(timeout=SECONDS)
+    def wait_for_step(self) -> None:
+        assert self.steps.acquire(timeout=SECONDS)
 
-    def let(self, count: int = 1) -> None:
+    def allow(self, count: int = 1) -> None:
         for _ in range(count):
             self.permits.release()
 
     @property
     def opened(self) -> int:
-        return sum(maker.opened for maker in self.makers)
+        return sum(producer.opened for producer in self.producers)
 
 
-class Maker:
-    """A maker of ``PARTS``."""
+class FakeProducer:
+    """Produces ``CHUNKS``."""
 
     progress = 1.0
+    hit = False
     seconds = 1.5
 
     def __init__(
         self,
-        engine: Engine,
-        parts: list[bytes] = PARTS,
+        engine: ControlledEngine,
+        chunks: list[bytes] = CHUNKS,
         refusal: Exception | None = None,
         failure: Exception | None = None,
         *,
-        whole: bool = True,
+        complete: bool = True,
     ) -> None:
         self.engine = engine
-        self.refusal, self.failure, self.whole = refusal, failure, whole
+        self.refusal, self.failure, self.complete = refusal, failure, complete
         self.opened = self.cancelled = self.closed = False
-        self._parts = iter(parts)
+        self._chunks = iter(chunks)
 
     def open(self) -> None:
         self._wait()
@@ -61,13 +62,13 @@ class Maker:
             raise self.refusal
         self.opened = True
 
-    def __iter__(self) -> Maker:
+    def __iter__(self) -> FakeProducer:
         return self
 
     def __next__(self) -> bytes:
         self._wait()
         try:
-            return next(self._parts)
+            return next(self._chunks)
         except StopIteration:
             if self.failure is not None:
                 raise self.failure from None
@@ -75,13 +76,13 @@ class Maker:
 
     def cancel(self) -> None:
         self.cancelled = True
-        self.engine.let()
+        self.engine.allow()
 
     def close(self) -> None:
         self.closed = True
 
     def _wait(self) -> None:
-        self.engine.asked.release()
+        self.engine.steps.release()
         assert self.engine.permits.acquire(timeout=SECONDS)
         if self.cancelled:
             raise ClientLeft
