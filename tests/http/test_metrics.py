@@ -15,9 +15,9 @@ from tests.conftest import running
 from tests.support.metrics import Scrape
 from tests.support.uploads import JANE, KEYS
 from voxcpm_openai.contracts import EngineState
+from voxcpm_openai.lifecycle import STATES
 from voxcpm_openai.metrics.families import MAX_CODES
-from voxcpm_openai.metrics.state import STATES
-from voxcpm_openai.server import board
+from voxcpm_openai.metrics.state import PUBLISHED_STATES
 from voxcpm_openai.settings import Settings
 from voxcpm_openai.web.app_context import context_of
 
@@ -132,7 +132,7 @@ def test_a_running_stream_is_seen(app: Flask) -> None:
 
 
 def test_all_states_of_workers_and_engines_are_published() -> None:
-    assert set(STATES) == {*board.STATES, *get_args(EngineState)}
+    assert set(PUBLISHED_STATES) == {*STATES, *get_args(EngineState)}
 
 
 def test_an_unloaded_engine_is_a_state_and_has_no_details(tone_settings: Settings) -> None:

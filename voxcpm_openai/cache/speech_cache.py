@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from dataclasses import dataclass
 from functools import partial
 
 from voxcpm_openai.cache.key import ClipHashes, speech_key
@@ -22,12 +23,22 @@ MAX_BUFFERED = 16 * 1024 * 1024
 """The most bytes of one speech in memory; a longer one is neither stored nor joined."""
 
 
+@dataclass(slots=True)
+class CacheCounts:
+    """Events since the start of the worker."""
+
+    hits: int = 0
+    misses: int = 0
+    stored_bytes: int = 0
+
+
 class SpeechCache:
     """Looks up stored speech, and coalesces concurrent identical requests."""
 
     def __init__(self, settings: Settings, own: object = None, workers: int = 1) -> None:
         """``own``: the settings of the engine's plugin; ``workers``: how many share the folder."""
         limit = settings.cache_mb * 1_000_000
+        self.counts = CacheCounts()
         self._store = SpeechStore(settings.cache_folder / FOLDER, limit, workers)
         self._own = own
         self._clips = ClipHashes()
@@ -65,6 +76,12 @@ class SpeechCache:
                 shared = self._shared[key] = self._share(key)
             return shared.subscribe(producer)
 
+    def count(self, *, hit: bool) -> None:
+        """Count a response."""
+        with self._lock:
+            self.counts.hits += hit
+            self.counts.misses += not hit
+
     def _share(self, key: str) -> SharedSpeech:
         return SharedSpeech(
             self._lock,
@@ -75,4 +92,6 @@ class SpeechCache:
 
     def _put(self, key: str, shared: SharedSpeech) -> None:
         assert shared.producer is not None
-        self._store.put(key, shared.chunks, shared.producer.seconds)
+        if self._store.put(key, shared.chunks, shared.producer.seconds):
+            with self._lock:
+                self.counts.stored_bytes += sum(map(len, shared.chunks))

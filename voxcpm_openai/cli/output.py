@@ -36,7 +36,7 @@ class Output:
 
     def __init__(self, name: str, file: IO[bytes], *, whole: bool) -> None:
         self.whole = whole
-        self._name = name
+        self.name = name
         self._file = file
 
     def write(self, data: bytes) -> int:
@@ -47,22 +47,18 @@ class Output:
                 rest = rest[self._file.write(rest) :]
             self._file.flush()
         except BrokenPipeError:
-            if self._name == STANDARD_OUTPUT:
+            if self.name == STANDARD_OUTPUT:
                 raise  # the next program of the pipeline has ended: click exits without a message
             raise click.ClickException(
-                f"{self._name} cannot be written: its reader has left"
+                f"{self.name} cannot be written: its reader has left"
             ) from None
         except OSError as error:
-            raise _unwritable(self._name, error) from error
+            raise _unwritable(self.name, error) from error
         return len(data)
 
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move to a position, as a file does."""
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._file.tell()
+    def fileno(self) -> int:
+        """Return the descriptor."""
+        return self._file.fileno()
 
 
 def check(name: str, *, binary: bool = True) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -21,6 +22,8 @@ from voxcpm_openai.speech_request import SpeechRequest
 
 SIZED = ("WAV", "FLAC")
 """Formats that do not state their length when streamed; files on disk should."""
+PROBE = 65536
+"""Bytes to write after a failed write, to get its error."""
 
 Write = Callable[[bytes], object]
 
@@ -91,39 +94,16 @@ def _format_of(output: str, known: list[str]) -> str:
 
 @contextmanager
 def _sized(output: Output, container: str, rate: int) -> Iterator[Write]:
-    """Write a container of 16-bit samples that states its length; yield what takes the samples."""
-    file = _SoundFile(output)
-    with soundfile.SoundFile(
-        file, "w", rate, channels=1, subtype="PCM_16", format=container
-    ) as sound:
+    """Write a container of 16-bit samples that states its length; yield what takes the samples.
 
-        def write(samples: bytes) -> None:
-            sound.buffer_write(samples, dtype="int16")
-            file.check()
-
-        yield write
-    file.check()
-
-
-class _SoundFile:
-    """An output as soundfile wants it, which loses the errors that its files raise."""
-
-    def __init__(self, output: Output) -> None:
-        self.seek = output.seek
-        self.tell = output.tell
-        self._output = output
-        self._error: click.ClickException | None = None
-
-    def write(self, data: bytes) -> int:
-        """Write the data, unless an earlier write has failed."""
-        if self._error is None:
-            try:
-                self._output.write(data)
-            except click.ClickException as error:
-                self._error = error
-        return len(data)
-
-    def check(self) -> None:
-        """Raise ClickException if a write has failed."""
-        if self._error is not None:
-            raise self._error
+    libsndfile writes to a descriptor of its own.  Through a Python file it would lose what is
+    raised there, such as the exception of SIGTERM.
+    """
+    try:
+        with soundfile.SoundFile(
+            os.dup(output.fileno()), "w", rate, channels=1, subtype="PCM_16", format=container
+        ) as sound:
+            yield lambda samples: sound.buffer_write(samples, dtype="int16")
+    except soundfile.LibsndfileError as error:
+        output.write(bytes(PROBE))  # libsndfile does not tell the cause, this does
+        raise click.ClickException(f"{output.name} cannot be written: {error}") from error

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 INTERVAL = 1.0
 """Seconds between two updates: any worker may be scraped, and reads the files of the others."""
+PUBLISHED_STATES = (*STATES, "stopped")
+"""All states of an ``EngineLifecycle`` and of an ``EngineStatus``."""
 
 
 class StatePublisher:
@@ -75,7 +77,7 @@ class StatePublisher:
         if state == "unloaded":  # its memory is free
             for name in self._details:
                 metrics.engine_detail.labels(name).set(0)
-        for one in (*STATES, "stopped"):
+        for one in PUBLISHED_STATES:
             metrics.engine_state.labels(self._engine.name, one).set(one == state)
         metrics.engine_running.set(working)
         metrics.requests_waiting.set(waiting)

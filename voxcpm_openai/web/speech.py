@@ -77,6 +77,7 @@ def respond(
         body = SpeechBody(first, source, meter, cleanup.pop_all())
         response = _response(body, kind, output, (*output.ignored, *ignored))
     if cache:
+        cache.count(hit=source.hit)
         result = "hit" if source.hit else "miss"
         response.headers[CACHE] = result
         log_context(cache=result)
