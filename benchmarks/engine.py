@@ -11,6 +11,8 @@ long; it runs in float32 or bfloat16, whichever is faster here.
 - first: seconds from the text to the samples of the first patch, one stream.
 - base_ms and so on: milliseconds of our step by part of the model.
 - error: distance of the first patch's latents from float32's, relative to their length.
+- torch: patch on PyTorch's operators instead of those in C++, and gain: how many times as long that
+  takes.  Absent with ``--kernels torch``, or where there are none in C++.
 - beside: with ``--beside N``, the same beside N processes that use all they get of the cores, and
   loss: how many times as long ours takes then.
 - gib: memory of each side, and the peak of the process.
@@ -38,10 +40,11 @@ if not __package__:
     sys.path[0] = str(Path(__file__).parent.parent)
 
 from benchmarks.lib.busy import busy_processes
-from benchmarks.lib.models import WARM_PATCHES, Batch, Package, Run, split, stepper
+from benchmarks.lib.models import WARM_PATCHES, Batch, Package, Run, cpu_model, split, stepper
 from benchmarks.lib.report import Row, counts, options, print_table, versus, write_json
 from voxcpm_openai.runtime.device.loader import DTYPES, load_model
 from voxcpm_openai.runtime.engine.thread_count import ThreadCount
+from voxcpm_openai.runtime.model.ops import TorchOps
 from voxcpm_openai.testing import checkpoints, tiny_checkpoints
 from voxcpm_openai.testing.checkpoints import TOKENS
 
@@ -87,6 +90,7 @@ def measure(
     repeats: int,
     dtype: str,
     beside: int,
+    kernels: str,
 ) -> list[Row]:
     error = error_of(folder, dtype, steps)
     upstream, upstream_gib = load_faster(folder, steps)
@@ -99,7 +103,7 @@ def measure(
         theirs = [upstream.run(patches, steps=steps) for _ in range(repeats)]
         del upstream
     before, most, length = _resident_gib(), max(streams), TOKENS + 2 + max(patches, 8)
-    model = load_model(folder, "cpu", dtype)
+    model, ops = cpu_model(folder, dtype, kernels)
     # Without a clip, half of a slot is left to a text that goes on.
     threads = ThreadCount(torch.get_num_threads(), torch.set_num_threads)
     ours = Batch(model, slots=most, length=2 * length, threads=threads)
@@ -107,11 +111,17 @@ def measure(
     ours_gib = _resident_gib() - before
     made: dict[int, list[Run]] = {count: [] for count in (1, *streams)}
     shared: dict[int, list[float]] = {count: [] for count in streams}
+    torchs: dict[int, list[float]] = {count: [] for count in streams}
     for _ in range(repeats):
         if not in_turn:
             theirs.append(upstream.run(patches, steps=steps))
         for count, runs in made.items():
             runs.append(ours.run(count, patches, steps=steps))
+        if not isinstance(ops, TorchOps):
+            model.use(TorchOps())
+            for count, seconds in torchs.items():
+                seconds.append(ours.run(count, patches, steps=steps).patch)
+            model.use(ops)
         with busy_processes(beside):
             for count, seconds in shared.items() if beside else ():
                 seconds.append(ours.run(count, patches, steps=steps).patch)
@@ -132,16 +142,17 @@ def measure(
             "upstream_gib": upstream_gib,
             "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
             **first,
-            **_beside(shared[count], row["ours_patch"]),
+            **_against("torch", "gain", torchs[count], row["ours_patch"]),
+            **_against("beside", "loss", shared[count], row["ours_patch"]),
             **split(model, stepper(model, count, length, steps), 6),
         }
         rows.append(row)
     return rows
 
 
-def _beside(shared: Sequence[float], alone: float) -> Row:
-    """Return the seconds of a patch beside busy processes, if there were any, and their loss."""
-    return {"beside": median(shared), "loss": median(shared) / alone} if shared else {}
+def _against(name: str, ratio: str, seconds: Sequence[float], ours: float) -> Row:
+    """Return the median of other seconds of a patch, if there are any, and their ratio to ours."""
+    return {name: median(seconds), ratio: median(seconds) / ours} if seconds else {}
 
 
 def model_options(description: str | None) -> ArgumentParser:
@@ -150,6 +161,7 @@ def model_options(description: str | None) -> ArgumentParser:
     parser.add_argument("--size", choices=("true", "tiny"), default="true", help="tiny: a trial")
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--dtype", choices=DTYPES, default="float32")
+    parser.add_argument("--kernels", choices=("auto", "torch"), default="auto")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--folder", type=Path, help="folder for the weights, to keep them")
     return parser
@@ -176,7 +188,7 @@ def main() -> None:
     with prepared(chosen) as folder:
         patches = max(chosen.patches, WARM_PATCHES)
         how = {"steps": chosen.steps, "repeats": chosen.repeats, "dtype": chosen.dtype}
-        how["beside"] = chosen.beside
+        how |= {"beside": chosen.beside, "kernels": chosen.kernels}
         rows = measure(folder, chosen.streams, patches=patches, **how)
     rows = [{"model": chosen.model, "size": chosen.size, **row} for row in rows]
     print_table(rows)

@@ -31,12 +31,11 @@ if not __package__:
 
 from benchmarks.engine import load_faster, model_options, prepared
 from benchmarks.lib.listen import listen
-from benchmarks.lib.models import CFG, FixedLengthRunner, running
+from benchmarks.lib.models import CFG, FixedLengthRunner, cpu_model, running
 from benchmarks.lib.report import Row, print_table, write_json
 from voxcpm_openai import Segment, Utterance, Voice, text
 from voxcpm_openai.load_test import Reply
 from voxcpm_openai.registry import load_registry
-from voxcpm_openai.runtime.device.loader import load_model
 from voxcpm_openai.runtime.threads import run_in_fresh_thread
 from voxcpm_openai.settings import load_settings
 
@@ -77,7 +76,7 @@ def measure(folder: Path, said: str, chosen: Namespace) -> list[Row]:
     steps, alone = chosen.steps, chosen.alone
     upstream = None if alone else run_in_fresh_thread(lambda: load_faster(folder, steps)[0])
     voice = load_registry(load_settings({})).voices["alloy"]
-    model = run_in_fresh_thread(lambda: load_model(folder, "cpu", chosen.dtype))
+    model = run_in_fresh_thread(lambda: cpu_model(folder, chosen.dtype, chosen.kernels)[0])
     patch_seconds = model.patch_samples / model.sample_rate
 
     def length_of(said: str) -> int:

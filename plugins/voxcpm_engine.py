@@ -22,6 +22,12 @@ from voxcpm_openai import (
 NAME = "voxcpm"
 TRIALS = "trials"
 """The folder, in the cache, of what is known of the ways to run a step on this machine's GPU."""
+OPERATORS = "operators"
+"""The folder, in the cache, of the compiled operators for a CPU."""
+DTYPES = "dtypes"
+"""The folder, in the cache, of the times of products on this CPU."""
+QUANTIZED = "quantized"
+"""The folder, in the cache, of weights in 8 bits."""
 PACKAGES = ("torch", "safetensors", "tokenizers", "huggingface_hub")
 
 CPU_SLOTS = 8
@@ -91,7 +97,7 @@ def unavailable_reason(settings: Settings) -> str | None:
 
 
 def notes(settings: Settings) -> Iterator[str]:
-    """Yield how the steps run: on a CPU the threads, on GPUs as earlier starts found out."""
+    """Yield how the steps run: a CPU's threads and operators, what earlier starts found on GPUs."""
     from voxcpm_openai.runtime import gpu
     from voxcpm_openai.runtime.errors import HubError
     from voxcpm_openai.runtime.loading import hub
@@ -100,10 +106,7 @@ def notes(settings: Settings) -> Iterator[str]:
 
     own = settings.of(VoxcpmSettings)
     if own.device == "cpu" or (own.device == "auto" and gpu.accelerator() is None):
-        yield (
-            f"threads on the CPU: {settings.threads or available_cores()}, fewer while other "
-            "programs need the cores"
-        )
+        yield from cpu_notes(settings)
     try:
         config = json.loads((hub.find(own.model) / "config.json").read_text(encoding="utf-8"))
     except (HubError, OSError, ValueError):  # the start says what is missing
@@ -113,6 +116,22 @@ def notes(settings: Settings) -> Iterator[str]:
     tries = own.device != "cpu" and "auto" in (own.kernels, own.cuda_graphs)
     if tries and not known and gpu.accelerator() == "cuda":
         yield "the first start on this GPU tries how the steps run best"
+
+
+def cpu_notes(settings: Settings) -> Iterator[str]:
+    """Yield how the steps run on a CPU, and what they lack."""
+    from voxcpm_openai.runtime.device import cpu_dtype
+    from voxcpm_openai.runtime.model.cpu import build
+    from voxcpm_openai.runtime.settings import VoxcpmSettings
+
+    threads = settings.threads or available_cores()
+    yield f"threads on the CPU: {threads}, fewer while other programs need the cores"
+    if times := cpu_dtype.kept(settings.cache_folder / DTYPES, threads):
+        shown = ", ".join(f"{name} {ms:.0f} ms" for name, ms in times.items())
+        yield f"products of a step: {shown}; VOXCPM_DTYPE=auto is {cpu_dtype.choice(times)}"
+    missing = build.missing(settings.cache_folder / OPERATORS)
+    if missing and settings.of(VoxcpmSettings).kernels == "auto":
+        yield f"on the CPU a step could be {build.GAIN} times faster with {missing}"
 
 
 def start(settings: Settings) -> Engine:
@@ -132,7 +151,8 @@ def free() -> None:
 def _started(settings: Settings) -> Engine:
     import torch
 
-    from voxcpm_openai.runtime.device import devices, memory
+    from voxcpm_openai.runtime.device import cpu_dtype, devices, memory
+    from voxcpm_openai.runtime.device.cpu_operators import use_cpu_operators
     from voxcpm_openai.runtime.device.loader import load_model
     from voxcpm_openai.runtime.device.runner import ModelRunner
     from voxcpm_openai.runtime.device.voice_cache import VoiceCache, latents_name
@@ -146,16 +166,24 @@ def _started(settings: Settings) -> Engine:
 
     own = settings.of(VoxcpmSettings)
     device = devices.choose(own.device.partition(":")[0])  # see `EngineSpec.device`
-    dtype = devices.best_dtype(device) if own.dtype == "auto" else own.dtype
     most_threads = settings.threads or available_cores()
     torch.set_num_threads(most_threads)
+    if device != "cpu":
+        fastest = devices.best_dtype(device)
+    elif own.dtype == "float32":
+        fastest = own.dtype  # nothing is rounded, so nothing is measured
+    else:
+        fastest = cpu_dtype.fastest(settings.cache_folder / DTYPES, most_threads)
+    dtype = fastest if own.dtype == "auto" else own.dtype
     folder = hub.find(own.model)
     selection = PathSelection(
         torch.device(device), dtype, Checkpoint(folder).config(), settings.cache_folder / TRIALS
     )
     selection.try_apart(own.kernels, own.cuda_graphs)
-    model = load_model(folder, device, dtype)
+    model = load_model(folder, device, dtype, cache=settings.cache_folder / QUANTIZED)
     path = selection.select(model)
+    if device == "cpu":
+        use_cpu_operators(model, own.kernels, settings.cache_folder / OPERATORS, fastest)
     length, slots = memory.slot_length(model.config), CPU_SLOTS
     if padded := devices.pads_batches(model.device):
         slots = memory.slots_that_fit(model, length, max(memory.GPU_SLOTS, settings.max_streams))

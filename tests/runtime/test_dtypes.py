@@ -16,7 +16,7 @@ from tests.support.runtime.utterances import settings_of
 from tests.support.stock import load_plugin
 from voxcpm_openai import Segment, Utterance, Voice
 from voxcpm_openai.errors import StartError
-from voxcpm_openai.runtime.device import loader
+from voxcpm_openai.runtime.device import cpu_dtype, loader
 from voxcpm_openai.runtime.device.loader import load_model
 from voxcpm_openai.runtime.model import linear
 from voxcpm_openai.runtime.trial.path_selection import PathSelection
@@ -44,23 +44,20 @@ def test_the_model_is_loaded_in_a_thread_that_ends(
 ) -> None:
     threads: list[threading.Thread] = []
 
-    def load(*arguments: Any) -> object:
+    def load(*arguments: Any, **options: Any) -> object:
         threads.append(threading.current_thread())
-        return load_model(*arguments)
+        return load_model(*arguments, **options)
 
     monkeypatch.setattr(loader, "load_model", load)
     dtype_of_engine(folder)
     assert [thread.is_alive() for thread in threads] == [False]
 
 
-@pytest.mark.parametrize(
-    ("flags", "dtype"),
-    [("fpu avx512_bf16 sse", "bfloat16"), ("amx_bf16", "bfloat16"), ("avx512f bf16", "float32")],
-)
-def test_auto_is_bfloat16_if_the_cpu_has_instructions_for_it(
-    folder: str, flags: str, dtype: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_auto_is_the_fastest_dtype_of_the_cpu(
+    folder: str, dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Path, "read_text", read_text_with(flags))
+    monkeypatch.setattr(cpu_dtype, "fastest", lambda *_: dtype)
     assert dtype_of_engine(folder) == dtype
 
 
@@ -73,7 +70,7 @@ def test_auto_is_bfloat16_on_a_gpu_that_multiplies_it(
 ) -> None:
     loaded: list[tuple[str, str]] = []
 
-    def stop(_: Path, device: str, dtype: str) -> None:
+    def stop(_: Path, device: str, dtype: str, **__: object) -> None:
         loaded.append((device, dtype))
         raise StartError("enough")
 
@@ -84,11 +81,6 @@ def test_auto_is_bfloat16_on_a_gpu_that_multiplies_it(
     with pytest.raises(StartError, match="enough"):
         plugin.start(settings_of(folder, device="auto"))
     assert loaded == [("cuda", dtype)]
-
-
-def test_auto_is_float32_without_cpu_flags(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Path, "read_text", read_text_with(None))
-    assert dtype_of_engine(folder) == "float32"
 
 
 def test_an_explicit_dtype_is_used(folder: str) -> None:
@@ -104,17 +96,3 @@ def test_unsupported_int8_is_a_start_error(folder: str, monkeypatch: pytest.Monk
     monkeypatch.setattr(linear, "multiplies_int8", lambda: False)
     with pytest.raises(StartError, match="VOXCPM_DTYPE=int8"):
         plugin.start(settings_of(folder, dtype="int8"))
-
-
-def read_text_with(flags: str | None) -> Callable[..., str]:
-    """Return ``Path.read_text`` with other flags of the processor, or none."""
-    real = Path.read_text
-
-    def read_text(path: Path, encoding: str | None = None, errors: str | None = None) -> str:
-        if str(path) != "/proc/cpuinfo":
-            return real(path, encoding, errors)
-        if flags is None:
-            raise FileNotFoundError
-        return f"processor : 0\nflags\t\t: {flags}\n"
-
-    return read_text

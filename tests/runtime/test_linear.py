@@ -15,6 +15,7 @@ from voxcpm_openai.runtime.device.loader import load_model
 from voxcpm_openai.runtime.loading.checkpoint import TensorFile, Weights
 from voxcpm_openai.runtime.model import linear
 from voxcpm_openai.runtime.model.linear import Int8, Packed, Plain, fused
+from voxcpm_openai.runtime.model.ops import TorchOps
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 from voxcpm_openai.testing import tiny_checkpoints as tiny
 from voxcpm_openai.testing.streams import Stream, alone, normal
@@ -22,6 +23,10 @@ from voxcpm_openai.testing.streams import Stream, alone, normal
 
 def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
     return normal(*shape, seed=seed)
+
+
+def int8(weight: torch.Tensor, bias: torch.Tensor | None = None) -> Int8:
+    return Int8(*Int8.quantized(weight), bias, TorchOps())
 
 
 @pytest.mark.parametrize("rows", [1, 2, 18, 150])
@@ -43,19 +48,22 @@ def test_a_packed_product_accepts_a_view() -> None:
 def test_an_8_bit_product_is_within_two_percent(rows: int) -> None:
     weight, bias, x = drawn(96, 64), drawn(96), drawn(rows, 64, seed=1)
     exact = Plain(weight, bias)(x)
-    assert (Int8(weight, bias)(x) - exact).norm() < 0.02 * exact.norm()
+    assert (int8(weight, bias)(x) - exact).norm() < 0.02 * exact.norm()
 
 
 @needs_int8
 def test_an_8_bit_row_does_not_depend_on_a_much_louder_one() -> None:
-    product = Int8(drawn(96, 64), None)
+    product = int8(drawn(96, 64))
     quiet, loud = drawn(1, 64, seed=1), 1000 * drawn(17, 64, seed=2)
     assert torch.equal(product(torch.cat((quiet, loud)))[:1], product(quiet))
 
 
 @needs_int8
 def test_8_bit_zeros_stay_zeros() -> None:
-    assert torch.equal(Int8(drawn(96, 64), None)(torch.zeros(2, 64)), torch.zeros(2, 96))
+    assert torch.equal(
+        int8(drawn(96, 64))(torch.zeros(2, 64)),
+        torch.zeros(2, 96),
+    )
 
 
 def test_int8_is_refused_without_exact_8_bit_products(
@@ -66,7 +74,7 @@ def test_int8_is_refused_without_exact_8_bit_products(
     weights = Weights(file, torch.device("cpu"), torch.float32, int8=True)
     monkeypatch.setattr(linear, "multiplies_int8", lambda: False)
     with pytest.raises(StartError, match="VOXCPM_DTYPE"):
-        fused(weights, {"o_proj": 8}, 8)
+        fused(weights, {"o_proj": 8}, 8, TorchOps())
 
 
 @needs_int8

@@ -303,7 +303,10 @@ def test_importing_the_package_starts_no_thread_and_loads_nothing_heavy() -> Non
 
 
 def test_the_torch_free_part_of_the_runtime_is_imported_without_torch() -> None:
-    with_torch = ("checkpoint", "inspection", "random_weights", "shapes", "tokenizer", "upstream")
+    with_torch = (
+        "checkpoint", "inspection", "quantized", "random_weights", "shapes", "tokenizer",
+        "upstream",
+    )  # fmt: skip
     names = [
         name
         for name in MODULES

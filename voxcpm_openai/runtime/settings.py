@@ -18,7 +18,8 @@ class VoxcpmSettings:
     dtype: str = setting(
         "auto",
         "The voxcpm engine's dtype: `float32`, `bfloat16`, or on a CPU `int8`. `auto`: bfloat16 "
-        "on a GPU (Ampere or newer) and on a CPU with instructions for it, else float32.",
+        "on a GPU (Ampere or newer), and on a CPU where its products are measured to be faster, "
+        "else float32.",
         choices=("auto", "float32", "bfloat16", "int8"),
     )
     device: str = setting(
@@ -36,6 +37,7 @@ class VoxcpmSettings:
         "auto",
         "On NVIDIA's GPUs, the operators between the voxcpm engine's matrix products: PyTorch's "
         "(`torch`), or fused `triton` kernels. `auto`: what a trial at the start shows to be right "
-        "and faster.",
+        "and faster. On a CPU, `auto` compiles fused operators in C++ at the first start, where "
+        "the machine has a compiler.",
         choices=("auto", "torch", "triton"),
     )

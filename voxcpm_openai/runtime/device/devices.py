@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import threading
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -104,20 +103,14 @@ def exclusive(device: torch.device) -> AbstractContextManager[object]:
 
 
 def best_dtype(name: str) -> str:
-    """Return the dtype for ``VOXCPM_DTYPE=auto``: bfloat16 where the device multiplies it."""
+    """Return the dtype for ``VOXCPM_DTYPE=auto``: bfloat16 where the accelerator multiplies it.
+
+    That of a CPU is measured: ``cpu_dtype``.
+    """
     device = torch.device(name)
-    fast = {"cpu": _cpu_bfloat16, "cuda": _cuda_bfloat16, "xpu": _xpu_bfloat16}
+    fast = {"cuda": _cuda_bfloat16, "xpu": _xpu_bfloat16}
     # On MPS upstream's package found its output glitched in 16 bits.
     return "bfloat16" if device.type in fast and fast[device.type](device) else "float32"
-
-
-def _cpu_bfloat16(_: torch.device) -> bool:
-    """Return whether the CPU has bfloat16 instructions; without them float32 is faster."""
-    try:
-        cpu = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:  # not Linux
-        return False
-    return bool({"avx512_bf16", "amx_bf16"} & set(cpu.split()))
 
 
 def _cuda_bfloat16(device: torch.device) -> bool:

@@ -24,13 +24,16 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.fl
 ARCHITECTURES = {"voxcpm": VoxCPM, "voxcpm2": VoxCPM2}
 
 
-def load_model(folder: Path, device: str, dtype: str, kernels: str = "torch") -> VoxCPM:
+def load_model(
+    folder: Path, device: str, dtype: str, kernels: str = "torch", cache: Path | None = None
+) -> VoxCPM:
     """Load the checkpoint in ``folder``.
 
     ``device``: as ``devices.choose`` returns it.  ``dtype``: one of ``DTYPES``; the VAE is always
     float32, on NVIDIA's GPUs beside bfloat16 with products in TF32.  ``int8``, on a CPU only: the
     transformers multiply in 8 bits, all else is float32.  ``kernels``: ``torch``, or on a GPU
-    ``triton``; ``VoxCPM.use`` exchanges them later.  Raises CheckpointError for what is missing or
+    ``triton``; ``VoxCPM.use`` exchanges them later.  ``cache``: a folder for weights in 8 bits, so
+    that they are quantized once.  Raises CheckpointError for what is missing or
     wrong in the checkpoint, StartError for what the device cannot do.
     """
     checkpoint = Checkpoint(folder)
@@ -39,7 +42,7 @@ def load_model(folder: Path, device: str, dtype: str, kernels: str = "torch") ->
     target = torch.device(device)
     prepare_device(target)
     ops = make_ops(kernels, target)
-    weights = checkpoint.model(target, DTYPES[dtype], int8=dtype == "int8")
+    weights = checkpoint.model(target, DTYPES[dtype], int8=dtype == "int8", cache=cache)
     # Rounding to 10 bits is far below that of a model in bfloat16.
     vae = checkpoint.vae(target, tf32=devices.is_nvidia(target) and dtype == "bfloat16")
     model = ARCHITECTURES[parsed.architecture](parsed, weights, vae, tokenizer, ops)

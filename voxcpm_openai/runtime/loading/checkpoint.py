@@ -14,6 +14,7 @@ from torch import Tensor
 
 from voxcpm_openai.runtime.errors import CheckpointError
 from voxcpm_openai.runtime.loading.files import MODEL_FILES, VAE_FILES
+from voxcpm_openai.runtime.loading.quantized import QuantizedWeights
 
 
 class Checkpoint:
@@ -39,12 +40,24 @@ class Checkpoint:
         """Return the path of ``tokenizer.json``, which exists."""
         return self._find(("tokenizer.json",))
 
-    def model(self, device: torch.device, dtype: torch.dtype, *, int8: bool = False) -> Weights:
+    def model(
+        self,
+        device: torch.device,
+        dtype: torch.dtype,
+        *,
+        int8: bool = False,
+        cache: Path | None = None,
+    ) -> Weights:
         """Return the tensors of the language models, LocEnc, LocDiT and the heads.
 
-        ``int8``: the layers of the transformers are to multiply in 8 bits.
+        ``int8``: the layers of the transformers are to multiply in 8 bits; their 8-bit weights are
+        kept in the folder ``cache``.
         """
-        return Weights(TensorFile(self._find(MODEL_FILES)), device, dtype, int8=int8)
+        path = self._find(MODEL_FILES)
+        kept = None
+        if int8 and cache is not None:
+            kept = QuantizedWeights(cache, (path, self._find(("config.json",))))
+        return Weights(TensorFile(path), device, dtype, int8=int8, quantized=kept)
 
     def vae(self, device: torch.device, *, tf32: bool = False) -> Weights:
         """Return the tensors of the audio VAE, always in float32 as upstream runs it.
@@ -117,6 +130,7 @@ class Weights:
         *,
         int8: bool = False,
         tf32: bool = False,
+        quantized: QuantizedWeights | None = None,
     ) -> None:
         self.file = file
         self.device = device
@@ -124,11 +138,15 @@ class Weights:
         self.prefix = prefix
         self.int8 = int8
         self.tf32 = tf32
+        self.quantized = quantized
 
     def under(self, name: str) -> Weights:
         """Return the tensors whose names continue with ``name`` and a dot."""
         prefix = f"{self.prefix}{name}."
-        return Weights(self.file, self.device, self.dtype, prefix, int8=self.int8, tf32=self.tf32)
+        return Weights(
+            self.file, self.device, self.dtype, prefix,
+            int8=self.int8, tf32=self.tf32, quantized=self.quantized,
+        )  # fmt: skip
 
     def tensor(self, name: str, *shape: int) -> Tensor:
         """Return one tensor.  Raises CheckpointError unless it has this shape."""

@@ -26,6 +26,8 @@ from torch.nn import functional as F  # noqa: N812  (its usual name)
 
 from voxcpm_openai.errors import StartError
 from voxcpm_openai.runtime.loading.checkpoint import Weights
+from voxcpm_openai.runtime.model.int8_ops import ZERO
+from voxcpm_openai.runtime.model.ops import Ops, TorchOps
 
 ROWS = 144
 """The number of rows that weights are packed for.  Any number works; only 1 is much slower."""
@@ -86,6 +88,20 @@ class Packed:
         y: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
         return y  # [..., outputs]
 
+    def to(self, dtype: torch.dtype) -> Packed:
+        """Return the product in a dtype, with weights of its own unless that is theirs."""
+        if self.weight.dtype == dtype:
+            return self
+        bias = None if self.bias is None else self.bias.to(dtype)  # [outputs]
+        return Packed(self.weight.to_dense().to(dtype), bias)
+
+    def plus(self, x: Tensor, added: Tensor) -> Tensor:
+        """Return the product plus ``added [..., outputs]``, in one pass."""
+        y: Tensor = torch.ops.mkldnn._linear_pointwise.binary(
+            x, added, self.weight, self.bias, "add"
+        )
+        return y  # [..., outputs]
+
 
 class Int8:
     """An 8-bit product: one scale for each output of the weights, one for each row of the input.
@@ -94,26 +110,42 @@ class Int8:
     depend on the other rows.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
-        """``weight [outputs, inputs]`` in float32, ``bias [outputs]``."""
-        self.scale = weight.abs().amax(dim=1).clamp_min(1e-12) / 127  # [outputs]
-        quantized = (weight / self.scale[:, None]).round_().to(torch.int8)  # [outputs, inputs]
-        self.weight = torch.ops.onednn.qlinear_prepack(quantized, [ROWS, weight.shape[1]])  # opaque
+    def __init__(self, weight: Tensor, scale: Tensor, bias: Tensor | None, ops: Ops) -> None:
+        """``weight [outputs, inputs]`` in 8 bits, ``scale`` and ``bias [outputs]``."""
+        self.scale = scale  # [outputs]
+        self.weight = torch.ops.onednn.qlinear_prepack(weight, [ROWS, weight.shape[1]])  # opaque
         self.zeros = torch.zeros(weight.shape[0], dtype=torch.int64)  # [outputs]
         self.bias = bias  # [outputs]
+        self.ops = ops
+
+    @staticmethod
+    def quantized(weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``weight [outputs, inputs]``, of float32, in 8 bits, and its ``[outputs]``."""
+        scale = weight.abs().amax(dim=1).clamp_min(1e-12) / 127  # [outputs]
+        return (weight / scale[:, None]).round_().to(torch.int8), scale  # [outputs, inputs]
 
     def __call__(self, x: Tensor) -> Tensor:
         """``x [..., inputs]`` to ``[..., outputs]``."""
-        rows = x.flatten(0, -2)  # [N, inputs]
-        scale = rows.abs().amax(dim=1, keepdim=True).clamp_min(1e-12) / 127  # [N, 1]
-        # Unsigned, around 128: the CPU's instructions multiply unsigned by signed.
-        quantized = (rows / scale).round_().add_(128).to(torch.uint8)  # [N, inputs]
+        quantized, scale = self.ops.int8.quantize(x.flatten(0, -2))  # [N, inputs], [N, 1]
+        y = self.ops.int8.rescale(self.multiply(quantized), scale, self.bias)  # [N, outputs]
+        return y.view(*x.shape[:-1], -1)  # [..., outputs]
+
+    def multiply(self, quantized: Tensor) -> Tensor:
+        """Return the product with rows in 8 bits, ``[N, inputs]``, before they are rescaled."""
         y: Tensor = torch.ops.onednn.qlinear_pointwise(
-            quantized, 1.0, 128, self.weight, self.scale, self.zeros, None, 1.0, 0, torch.float32,
+            quantized, 1.0, ZERO, self.weight, self.scale, self.zeros, None, 1.0, 0, torch.float32,
             "none", [], "",
         )  # [N, outputs]  # fmt: skip
-        y = y.mul_(scale) if self.bias is None else torch.addcmul(self.bias, y, scale)
-        return y.view(*x.shape[:-1], -1)  # [..., outputs]
+        return y
+
+
+def feed_forward(ops: Ops, gate_up: Linear, down: Linear, x: Tensor) -> Tensor:
+    """Return ``x [..., W]`` after two products and the gate between them: ``[..., W]``."""
+    if not isinstance(gate_up, Int8) or not isinstance(down, Int8):
+        return down(ops.swiglu(gate_up(x)))  # [..., W]
+    quantized, scale = ops.int8.quantize(x.flatten(0, -2))  # [N, W], [N, 1]
+    quantized, scale = ops.int8.swiglu(gate_up.multiply(quantized), scale)  # [N, I], [N, 1]
+    return ops.int8.rescale(down.multiply(quantized), scale, None).view(x.shape)  # [..., W]
 
 
 def linear(weights: Weights, name: str, inputs: int, outputs: int, *, bias: bool = True) -> Linear:
@@ -123,24 +155,34 @@ def linear(weights: Weights, name: str, inputs: int, outputs: int, *, bias: bool
     return product(weight, layer.tensor("bias", outputs) if bias else None)
 
 
-def fused(weights: Weights, parts: Mapping[str, int], inputs: int, *, scale: float = 1.0) -> Linear:
+def fused(
+    weights: Weights, parts: Mapping[str, int], inputs: int, ops: Ops, *, scale: float = 1.0
+) -> Linear:
     """Load layers without bias that have the same input as one, times ``scale``.
 
     ``parts``: the names of the layers, with their outputs.  These layers of a transformer hold
     nearly all of the model's weights; ``int8`` applies to them only.  Raises StartError if the CPU
     has no 8-bit products.
     """
-    weight = weights.fused({f"{name}.weight": rows for name, rows in parts.items()}, inputs)
-    if scale != 1.0:
-        weight.mul_(scale)  # [outputs, inputs]
+
+    def weight() -> Tensor:
+        read = weights.fused({f"{name}.weight": rows for name, rows in parts.items()}, inputs)
+        return read if scale == 1.0 else read.mul_(scale)  # [outputs, inputs]
+
     if not weights.int8:
-        return product(weight, None)
-    if weight.device.type != "cpu" or not multiplies_int8():
+        return product(weight(), None)
+    if weights.device.type != "cpu" or not multiplies_int8():
         raise StartError(
             "VOXCPM_DTYPE=int8 needs a CPU that multiplies 8-bit numbers exactly (AVX-VNNI or "
             "AVX512-VNNI) and a PyTorch with oneDNN; this is not one. Leave it at auto."
         )
-    return Int8(weight, None)
+    name, kept = weights.prefix + "-".join(parts), weights.quantized
+    found = kept.get(name, sum(parts.values()), inputs) if kept else None
+    if found is None:
+        found = Int8.quantized(weight())  # [outputs, inputs], [outputs]
+        if kept:
+            kept.put(name, *found)
+    return Int8(*found, None, ops)
 
 
 def product(weight: Tensor, bias: Tensor | None, *, tf32: bool = False) -> Linear:
@@ -170,4 +212,5 @@ def multiplies_int8() -> bool:
     if not hasattr(torch.ops.onednn, "qlinear_pointwise"):
         return False
     largest = torch.full((64, 64), 127.0)  # [outputs, inputs], and [N, inputs]
-    return bool(torch.allclose(Int8(largest, None)(largest), largest @ largest.T))
+    eight = Int8(*Int8.quantized(largest), None, TorchOps())
+    return bool(torch.allclose(eight(largest), largest @ largest.T))

@@ -1,6 +1,7 @@
-"""The small operators of the model, which a GPU may run as fused kernels.
+"""The small operators of the model, which may be fused kernels.
 
     TorchOps     PyTorch's operators; the reference for all others
+    CpuOps       in C++ (``cpu``): for a CPU
     TritonOps    one or two kernels each (``kernels``): for a GPU
 
 A model is loaded with PyTorch's; ``VoxCPM.use`` exchanges them.  Shapes: B rows, T tokens of a row,
@@ -18,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from voxcpm_openai.runtime.model.depthwise import ChannelSnake, DepthwiseConv, extend
+from voxcpm_openai.runtime.model.int8_ops import Int8Ops, TorchInt8Ops
 from voxcpm_openai.runtime.model.noise import Noise
 from voxcpm_openai.runtime.model.state import TokenBatch
 
@@ -63,6 +65,8 @@ class Ops(Protocol):
     fuses_vae: bool
     """Whether the VAE's decoder runs as few large operators on ``[B, T, C]``, those after ``snake``
     (``fused_vae``), or layer by layer on ``[B, C, T]``."""
+    int8: Int8Ops
+    """The operators around products in 8 bits."""
 
     def norm(self, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
         """Return the RMSNorm of ``x [..., W]``, times ``weight [W]``."""
@@ -167,6 +171,7 @@ class TorchOps:
 
     gathers_kv = True
     fuses_vae = False
+    int8: Int8Ops = TorchInt8Ops()
 
     def norm(self, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
         """Return the RMSNorm."""

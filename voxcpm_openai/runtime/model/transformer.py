@@ -18,7 +18,7 @@ from torch import Tensor
 
 from voxcpm_openai.runtime.loading.checkpoint import Weights
 from voxcpm_openai.runtime.model.config import RopeConfig, TransformerConfig
-from voxcpm_openai.runtime.model.linear import Linear, fused
+from voxcpm_openai.runtime.model.linear import Linear, feed_forward, fused
 from voxcpm_openai.runtime.model.ops import HeadLayout, Ops, Rope, grouped_attention, split_heads
 from voxcpm_openai.runtime.model.state import KVCache, TokenBatch
 
@@ -52,7 +52,7 @@ class Transformer:
         self.ops = ops
         self.heads = HeadLayout(config.num_heads, config.num_kv_heads, config.head_dim)
         self.layers = [
-            _layer(weights.under(f"layers.{i}"), config) for i in range(config.num_layers)
+            _layer(weights.under(f"layers.{i}"), config, ops) for i in range(config.num_layers)
         ]
         self.norm = weights.tensor("norm.weight", config.hidden_size)  # [W]
         self.rope = (
@@ -110,8 +110,8 @@ class Transformer:
             x, normed = ops.add_norm(
                 x, layer.out(attended), layer.mlp_norm, epsilon
             )  # [B, T', W] each
-            inner = ops.swiglu(layer.gate_up(normed))  # [B, T', I]
-            x, normed = ops.add_norm(x, layer.down(inner), norm, epsilon)  # [B, T', W] each
+            y = feed_forward(ops, layer.gate_up, layer.down, normed)  # [B, T', W]
+            x, normed = ops.add_norm(x, y, norm, epsilon)  # [B, T', W] each
         return normed
 
 
@@ -126,7 +126,7 @@ def _rope(config: RopeConfig, head_dim: int, max_positions: int, device: torch.d
     )
 
 
-def _layer(weights: Weights, config: TransformerConfig) -> TransformerLayer:
+def _layer(weights: Weights, config: TransformerConfig, ops: Ops) -> TransformerLayer:
     hidden, inner = config.hidden_size, config.intermediate_size
     attention, mlp = weights.under("self_attn"), weights.under("mlp")
     q, kv = config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim
@@ -134,9 +134,9 @@ def _layer(weights: Weights, config: TransformerConfig) -> TransformerLayer:
     scale = config.residual_scale
     return TransformerLayer(
         attention_norm=weights.tensor("input_layernorm.weight", hidden),
-        qkv=fused(attention, {"q_proj": q, "k_proj": kv, "v_proj": kv}, hidden),
-        out=fused(attention, {"o_proj": hidden}, q, scale=scale),
+        qkv=fused(attention, {"q_proj": q, "k_proj": kv, "v_proj": kv}, hidden, ops),
+        out=fused(attention, {"o_proj": hidden}, q, ops, scale=scale),
         mlp_norm=weights.tensor("post_attention_layernorm.weight", hidden),
-        gate_up=fused(mlp, {"gate_proj": inner, "up_proj": inner}, hidden),
-        down=fused(mlp, {"down_proj": hidden}, inner, scale=scale),
+        gate_up=fused(mlp, {"gate_proj": inner, "up_proj": inner}, hidden, ops),
+        down=fused(mlp, {"down_proj": hidden}, inner, ops, scale=scale),
     )

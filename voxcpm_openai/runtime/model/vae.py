@@ -123,14 +123,31 @@ class VAEDecoder:
         the samples of ``frames [B, C, T]``, against exact float32.
         """
         halved = self.in_float16()
-        exact, rounded = (
-            fused(TorchOps(), frames, ConvState(self._zeros(frames), slice(0, len(frames))))
-            for fused in (self._fuse(torch.float32, tf32=False), halved)
-        )  # [B, samples] each
+        exact, rounded = self._compared(TorchOps(), halved, frames)  # [B, samples] each
         change = float((rounded - exact).abs().max().nan_to_num(nan=torch.inf))
         if change < bound:
             self.fused = halved
         return change
+
+    def use_bfloat16(self, bound: float, frames: Tensor, ops: Ops) -> float:
+        """Let bfloat16 pass between fused operators if samples differ by ``bound`` dB or more.
+
+        Returns the ratio of the samples of ``frames [B, C, T]`` to their change, in dB.
+        """
+        rounding = self._fuse(torch.bfloat16)
+        exact, rounded = self._compared(ops, rounding, frames)  # [B, samples] each
+        ratio = float(20 * (exact.norm() / (rounded - exact).norm()).log10().nan_to_num(-torch.inf))
+        if ratio >= bound:
+            self.fused = rounding
+        return ratio
+
+    def _compared(self, ops: Ops, other: FusedDecoder, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Decode ``frames [B, C, T]`` in exact float32 and by another decoder."""
+        exact, rounded = (
+            fused(ops, frames, ConvState(self._zeros(frames), slice(0, len(frames))))
+            for fused in (self._fuse(torch.float32, tf32=False), other)
+        )  # [B, samples] each
+        return exact, rounded
 
     def in_float16(self) -> FusedDecoder:
         """Return the fused decoder with float16 between operators, and weights of its own."""

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from voxcpm_openai.runtime.model import noise
 from voxcpm_openai.runtime.model.depthwise import ChannelSnake, DepthwiseConv
+from voxcpm_openai.runtime.model.int8_ops import Int8Ops, TorchInt8Ops
 from voxcpm_openai.runtime.model.kernels import decode, encode, norm, pointwise, solver, vae_ops
 from voxcpm_openai.runtime.model.ops import Draw, HeadLayout, Rope
 from voxcpm_openai.runtime.model.state import TokenBatch
@@ -36,6 +37,7 @@ class TritonOps:
 
     gathers_kv = False
     fuses_vae = True
+    int8: Int8Ops = TorchInt8Ops()  # a GPU has no such products
 
     def norm(self, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
         """Run one program per token."""
