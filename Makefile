@@ -9,6 +9,8 @@ BIN := $(VENV)/bin
 CLIENTS ?= .venv-clients
 # The environment of the tools that audit uses.
 AUDIT ?= .venv-audit
+# The environment of what builds the site of the documentation.
+SITE ?= .venv-site
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # Each process runs a contiguous share of the tests and then takes over tests of the others, so that
 # fixtures such as a live server are rarely started twice.
@@ -19,7 +21,7 @@ WITHOUT_TORCH := --allow-untyped-decorators --allow-subclassing-any --no-warn-re
 	--no-warn-unused-ignores --disable-error-code valid-type
 
 .PHONY: install serve format lint typecheck typecheck-runtime test test-runtime test-clients bench \
-	docs audit clean
+	docs site audit clean
 
 # Install the package in editable mode with the tools for development, without torch.
 install: $(VENV)/test.stamp
@@ -70,6 +72,10 @@ bench: $(VENV)/test.stamp
 docs: $(VENV)/test.stamp
 	$(BIN)/python docs/generate.py
 
+# Build the documentation as a site in dist/site; a broken link is an error.
+site: $(SITE)/stamp
+	NO_MKDOCS_2_WARNING=1 $(SITE)/bin/mkdocs build --quiet
+
 # Report known vulnerabilities of what is installed, and write what that is to dist/sbom.json (CycloneDX).
 # The tools have an environment of their own: their packages are not the server's.
 audit: $(VENV)/serve.stamp $(AUDIT)/stamp
@@ -81,9 +87,9 @@ audit: $(VENV)/serve.stamp $(AUDIT)/stamp
 
 # Remove the environments, build results and caches.
 clean:
-	rm -rf $(VENV) $(CLIENTS) $(AUDIT) dist build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(CLIENTS) $(AUDIT) $(SITE) dist build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-$(VENV)/bin/python $(CLIENTS)/bin/python $(AUDIT)/bin/python: %/bin/python:
+$(VENV)/bin/python $(CLIENTS)/bin/python $(AUDIT)/bin/python $(SITE)/bin/python: %/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is required: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $*
@@ -124,6 +130,10 @@ $(VENV)/test.stamp: pyproject.toml constraints.txt | $(BIN)/python
 $(CLIENTS)/stamp: tests/clients/requirements.txt | $(CLIENTS)/bin/python
 	@echo "installing the clients into $(CLIENTS) ..."
 	$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+$(SITE)/stamp: docs/requirements.txt | $(SITE)/bin/python
+	$(SITE)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
 $(AUDIT)/stamp: | $(AUDIT)/bin/python
