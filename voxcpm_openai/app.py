@@ -25,6 +25,7 @@ from voxcpm_openai.web import (
     health,
     metrics,
     models,
+    page_files,
     rate_headers,
     speech,
     speech_batch,
@@ -96,6 +97,6 @@ def create_app(settings: Settings, workers: int = 1) -> Flask:
         extension.init_app(app)
     views = (speech, speech_batch, text, models, voices, candidates, consents, dictionaries)
     sockets = (elevenlabs_socket, realtime, speech_stream)
-    for view in (*views, elevenlabs, *sockets, usage, health, metrics):
+    for view in (*views, elevenlabs, *sockets, usage, health, metrics, page_files):
         app.register_blueprint(view.blueprint)
     return app

@@ -103,6 +103,17 @@ def test_fields_with_an_effect_reach_the_engine_and_the_others_are_named(app: Fl
     assert reply.headers["x-voxcpm-ignored"] == "previous_text, pronunciation_dictionary_locators"
 
 
+def test_instructions_reach_an_engine_that_follows_them(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = context_of(app).engine.get()
+    can = replace(engine.capabilities, params={"instructions"})
+    monkeypatch.setattr(engine, "capabilities", can)
+    reply = speak(app.test_client(), instructions="Whisper.")
+    assert last_utterance(app).instructions == "Whisper."
+    assert "x-voxcpm-ignored" not in reply.headers
+
+
 def test_the_page_names_all_formats() -> None:
     page = (ROOT / "docs" / "elevenlabs.md").read_text(encoding="utf-8")
     named: set[str] = set()

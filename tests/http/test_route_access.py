@@ -74,6 +74,9 @@ DICTIONARIES = "/v1/pronunciation-dictionaries"
 CONSENTS = "/v1/audio/voice_consents"
 
 TABLE = [
+    Row("GET /", "", OPEN, 200),
+    Row("GET /page/<path:name>", "", OPEN, 200),
+    Row("GET /page/server.json", "", OPEN, 200),
     Row("GET /health", "", OPEN, 200),
     Row("GET /ready", "", OPEN, 200),
     Row("GET /metrics", "", (401, 401, 403, 403, 200, 403)),
@@ -202,6 +205,7 @@ def status(client: FlaskClient, row: Row, headers: Headers) -> int:
     id_ = target(context_of(client.application), row.target)
     use_up(context_of(client.application))
     path = path.replace("<path:id_>", id_).replace("<id_>", id_).replace("<voice_id>", id_)
+    path = path.replace("<path:name>", "app.js")
     with client.open(path, method=method, headers=headers, **row.body()) as reply:
         return reply.status_code
 
@@ -268,6 +272,7 @@ def test_head_is_answered_as_get(clients: Clients, row: Row) -> None:
 def test_a_preflight_needs_no_key_and_runs_nothing(clients: Clients) -> None:
     for path in {row.call.split()[1] for row in TABLE}:
         url = path.replace("<path:id_>", "tts-1").replace("<id_>", "coral")
+        url = url.replace("<path:name>", "app.js")
         reply = clients["keyed"].options(url)
         assert (reply.status_code, reply.data) == (200, b"")
 

@@ -38,6 +38,9 @@ def test_the_wheel_puts_nothing_but_the_package_into_site_packages(wheel: Path) 
     assert "voxcpm_openai/_stock/plugins/embedded_engine.py" in names
     assert "voxcpm_openai/_stock/voices/alloy.toml" in names
     assert "voxcpm_openai/py.typed" in names
+    page = ROOT / "voxcpm_openai" / "web" / "page"
+    for path in page.rglob("*.*"):
+        assert path.relative_to(ROOT).as_posix() in names
 
 
 @pytest.fixture(scope="module")

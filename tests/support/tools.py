@@ -18,6 +18,8 @@ SECONDS = 20
 SYSTEM_FOLDERS = ("/usr/sbin", "/usr/local/sbin")
 """Not in the PATH of every user; nginx is there."""
 PACKAGES = {
+    "chromium": "chromium",
+    "curl": "curl",
     "docker-compose": "docker-compose",
     "nginx": "nginx",
     "promtool": "prometheus",
@@ -25,7 +27,9 @@ PACKAGES = {
     "systemd-analyze": "systemd",
 }
 """The Debian packages of programs."""
-IN_CI = ("nginx", "promtool", "redis-server")
+OTHER_NAMES = {"chromium": ("chromium-browser", "google-chrome")}
+"""Other programs that will do: Ubuntu has no package of Chromium, but its images in CI have one."""
+IN_CI = ("chromium", "nginx", "promtool", "redis-server")
 """The programs that ``.ci/install-servers`` installs."""
 
 
@@ -35,8 +39,9 @@ def required(program: str) -> str:
     If it is missing, fail in CI if it should be installed there, otherwise skip the test.
     """
     folders = os.pathsep.join((os.environ.get("PATH", ""), *SYSTEM_FOLDERS))
-    if (found := shutil.which(program, path=folders)) is not None:
-        return found
+    for name in (program, *OTHER_NAMES.get(program, ())):
+        if (found := shutil.which(name, path=folders)) is not None:
+            return found
     package = PACKAGES.get(program)
     hint = f"Debian's package {package}" if package else "Debian has no package of it"
     message = f"{program} is not installed ({hint})"

@@ -32,7 +32,8 @@ TRACE = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 SECURITY = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 """Headers of every response."""
 NO_PAGE = {"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'"}
-"""Headers of all responses but audio, which browsers may play in a page of their own."""
+"""Headers of all responses but audio, which browsers may play in a page of their own.  The web page
+has its own policy."""
 
 MAX_VALUE = 4096
 """The most characters of a value in a log line."""
@@ -82,7 +83,8 @@ def finish(response: Response) -> Response:
     response.headers.setdefault("Access-Control-Expose-Headers", "x-request-id")
     response.headers.extend(SECURITY)
     if response.mimetype and not response.mimetype.startswith("audio/"):
-        response.headers.extend(NO_PAGE)
+        for name, value in NO_PAGE.items():
+            response.headers.setdefault(name, value)
     status, route = response.status_code, request.url_rule.rule if request.url_rule else ""
     probe = request.blueprint in {"health", "metrics"} and status == 200
     level = logging.DEBUG if probe else logging.INFO

@@ -10,8 +10,8 @@ from voxcpm_openai.principal import ANONYMOUS, OPERATOR, Principal
 from voxcpm_openai.web import elevenlabs_shapes
 from voxcpm_openai.web.app_context import current_context
 
-OPEN_BLUEPRINTS = frozenset({"health"})
-"""Probes send no key."""
+OPEN_BLUEPRINTS = frozenset({"health", "page"})
+"""Probes send no key, nor does a browser that opens the page: there a user enters it."""
 
 DISCOVERY_BLUEPRINTS = frozenset({"elevenlabs", "models", "voices"})
 """Open WebUI lists models and voices without its key."""

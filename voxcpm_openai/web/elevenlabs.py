@@ -45,7 +45,7 @@ OUTPUT_FORMATS: dict[str, tuple[str, int, int | None]] = {
 NORMALIZE = {"on": True, "off": False}
 """What ``apply_text_normalization`` means; "auto" leaves it to the server."""
 HONOURED = frozenset(
-    "text model_id language_code seed voice_settings apply_text_normalization".split()
+    "text model_id language_code seed voice_settings apply_text_normalization instructions".split()
 )
 """The fields with an effect; the others are named in the response header."""
 
@@ -140,6 +140,7 @@ def speech_request(
         bit_rate=bit_rate,
         speed=body.get("voice_settings", 1.0),
         seed=body.get("seed"),
+        instructions=body.get("instructions") or None,
         language=body.get("language_code"),
         normalize=NORMALIZE.get(body.get("apply_text_normalization", "auto")),
     )

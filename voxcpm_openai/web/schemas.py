@@ -176,6 +176,7 @@ class ElevenLabsSchema(RequestSchema):
     voice_settings = VoiceSettings(allow_none=True)
     language_code = Language(allow_none=True)
     seed = Seed(allow_none=True)
+    instructions = string(MAX_INSTRUCTIONS, allow_none=True)  # an extension: OpenAI's
     apply_text_normalization = string(
         allow_none=True,
         validate=validate.OneOf(["auto", "on", "off"], error="must be 'auto', 'on' or 'off'."),

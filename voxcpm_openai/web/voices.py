@@ -12,7 +12,7 @@ from voxcpm_openai.errors import InvalidRequest, UnknownConsent
 from voxcpm_openai.voices import validation
 from voxcpm_openai.voices.intake import clip
 from voxcpm_openai.voices.intake.clip import Clip
-from voxcpm_openai.voices.library import speaker_source
+from voxcpm_openai.voices.library import kind, speaker_source
 from voxcpm_openai.voices.preview import FLAC, Preview
 from voxcpm_openai.web import elevenlabs_shapes
 from voxcpm_openai.web.access_log import log_context
@@ -224,6 +224,7 @@ def _voice(voice: Voice) -> dict[str, object]:
         "id": voice.id,
         "object": "audio.voice",
         "name": voice.name,
+        "kind": kind(voice),
         "created_at": CREATED if voice.created_at is None else voice.created_at,
         "description": voice.description,
         "language": voice.language,
