@@ -15,6 +15,7 @@ from voxcpm_openai.app import create_app
 from voxcpm_openai.registry import load_registry
 from voxcpm_openai.setting_sources import RawSettings, sources
 from voxcpm_openai.settings import Settings
+from voxcpm_openai.web.openapi.document import document
 
 DOCS = Path(__file__).parent
 
@@ -43,15 +44,13 @@ def hooks() -> str:
 
 
 def routes() -> str:
-    """Return every route with its methods and the first line of its view's docstring."""
-    app = create_app(Settings())
+    """Return every route, whether it needs a key, and its summary, from the OpenAPI document."""
     found = []
-    for rule in app.url_map.iter_rules():
-        methods = ", ".join(sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}))
-        summary = (inspect.getdoc(app.view_functions[rule.endpoint]) or "").splitlines()[0]
-        path = re.sub(r"<(?:path:)?(\w+?)_?>", r"{\1}", rule.rule)
-        found.append(f"| `{methods} {path}` | {summary} |")
-    return "\n".join(["| route | what it does |", "|---|---|", *sorted(set(found))])
+    for path, operations in document(create_app(Settings()))["paths"].items():
+        for method, operation in operations.items():
+            key = "" if {} in operation["security"] else "yes"
+            found.append(f"| `{method.upper()} {path}` | {key} | {operation['summary']} |")
+    return "\n".join(["| route | key | what it does |", "|---|---|---|", *sorted(found)])
 
 
 PARTS: dict[str, Callable[[], str]] = {"settings": settings_table, "hooks": hooks, "routes": routes}

@@ -33,6 +33,7 @@ from voxcpm_openai.web import (
     usage,
     voices,
 )
+from voxcpm_openai.web.openapi import reference
 from voxcpm_openai.web.sockets import elevenlabs as elevenlabs_socket
 from voxcpm_openai.web.sockets import realtime, speech_stream
 
@@ -93,10 +94,11 @@ def create_app(settings: Settings, workers: int = 1) -> Flask:
     context.cache  # noqa: B018  (it must be the same for all threads)
     context.sweep()
     app_context.init_app(app, context)
-    for extension in (access_log, cors, metrics, auth, rate_headers, errors):
+    for extension in (access_log, cors, metrics, auth, rate_headers, errors, reference):
         extension.init_app(app)
     views = (speech, speech_batch, text, models, voices, candidates, consents, dictionaries)
     sockets = (elevenlabs_socket, realtime, speech_stream)
-    for view in (*views, elevenlabs, *sockets, usage, health, metrics, page_files):
+    pages = (page_files, reference)
+    for view in (*views, elevenlabs, *sockets, usage, health, metrics, *pages):
         app.register_blueprint(view.blueprint)
     return app

@@ -22,7 +22,7 @@ from voxcpm_openai.errors import SynthesisFailed
 from voxcpm_openai.settings import Settings
 from voxcpm_openai.voices.intake.clip import clean
 from voxcpm_openai.web.app_context import context_of
-from voxcpm_openai.web.elevenlabs import OUTPUT_FORMATS
+from voxcpm_openai.web.elevenlabs_shapes import OUTPUT_FORMATS
 
 URL = "/v1/text-to-speech/alloy"
 XI = {"xi-api-key": "anything"}

@@ -5,6 +5,7 @@ A route that is not in the table fails the first test: who may call it must be d
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -75,11 +76,14 @@ CONSENTS = "/v1/audio/voice_consents"
 
 TABLE = [
     Row("GET /", "", OPEN, 200),
-    Row("GET /page/<path:name>", "", OPEN, 200),
+    Row("GET /page/<path:name>", "script", OPEN, 200),
     Row("GET /page/server.json", "", OPEN, 200),
     Row("GET /health", "", OPEN, 200),
     Row("GET /ready", "", OPEN, 200),
     Row("GET /metrics", "", (401, 401, 403, 403, 200, 403)),
+    Row("GET /openapi.json", "", OPEN),
+    Row("GET /docs", "", OPEN),
+    Row("GET /docs/<name>", "file", OPEN),
     Row("GET /v1/models", "", OPEN),
     Row("GET /v1/audio/models", "", OPEN),
     Row("GET /v1/models/<path:id_>", "model", OPEN),
@@ -190,7 +194,9 @@ def target(ctx: AppContext, kind: str) -> str:
         case "candidate":
             said = Utterance((Segment("Hello."),), Voice("", ""), seed=7)
             return ctx.candidates.add(Design("x", "y"), [(said, CLIP)], OWNER)[0].id
-    return {"stock": "coral", "plugin": "private", "model": "tts-1"}.get(kind, "")
+    found = {"stock": "coral", "plugin": "private", "model": "tts-1"}
+    found |= {"file": "reference.css", "script": "app.js"}
+    return found.get(kind, "")
 
 
 def use_up(ctx: AppContext) -> None:
@@ -204,8 +210,7 @@ def status(client: FlaskClient, row: Row, headers: Headers) -> int:
     method, path = row.call.split()
     id_ = target(context_of(client.application), row.target)
     use_up(context_of(client.application))
-    path = path.replace("<path:id_>", id_).replace("<id_>", id_).replace("<voice_id>", id_)
-    path = path.replace("<path:name>", "app.js")
+    path = re.sub("<.+?>", id_, path)
     with client.open(path, method=method, headers=headers, **row.body()) as reply:
         return reply.status_code
 

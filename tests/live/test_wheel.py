@@ -41,6 +41,7 @@ def test_the_wheel_puts_nothing_but_the_package_into_site_packages(wheel: Path) 
     page = ROOT / "voxcpm_openai" / "web" / "page"
     for path in page.rglob("*.*"):
         assert path.relative_to(ROOT).as_posix() in names
+    assert "voxcpm_openai/web/openapi/viewer/redoc.standalone.js" in names
 
 
 @pytest.fixture(scope="module")

@@ -14,15 +14,14 @@ import voxcpm_openai
 from tests.support import ROOT
 from tests.support.sources import NAME, PACKAGE, shown, sources
 
-SOCKETS = "web/sockets/schemas.py"
+SCHEMAS = "web/fields.py web/queries.py web/schemas.py web/sockets/schemas.py setting".split()
 
 # Third-party package -> the only places, relative to the root, that may import it.
 ALLOWED_PLACES = {
     "flask": (f"{NAME}/app.py", f"{NAME}/web/", f"{NAME}/server/"),
     **dict.fromkeys(("flask_cors", "werkzeug"), (f"{NAME}/web/",)),
-    "marshmallow": tuple(
-        f"{NAME}/{place}" for place in ("web/fields.py", "web/schemas.py", SOCKETS, "setting")
-    ),
+    "marshmallow": tuple(f"{NAME}/{place}" for place in SCHEMAS),
+    "apispec": (f"{NAME}/web/openapi/document.py",),
     "websockets": (f"{NAME}/web/sockets/", f"{NAME}/server_check.py"),
     "torch": (
         f"{NAME}/runtime/device/",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import TypedDict
 
 from voxcpm_openai.contracts import Segment
 from voxcpm_openai.text.language import language_of
@@ -12,6 +13,34 @@ from voxcpm_openai.text.normalizers import Normalizers, Words
 from voxcpm_openai.text.runs import runs
 from voxcpm_openai.text.segments import SpokenSegments, for_engine, written
 from voxcpm_openai.text.split import FIRST, LIMIT, lead, split
+
+
+class SegmentParts(TypedDict, total=False):
+    """What some segments have: their words, their tempo, the pronunciations in them."""
+
+    spoken: str
+    rate: float
+    pronunciations: list[dict[str, object]]
+
+
+class SegmentObject(SegmentParts):
+    """A segment as it is written, and the pause after it in seconds."""
+
+    text: str
+    pause: float
+
+
+class PlanParts(TypedDict, total=False):
+    """The pause before the first word, in seconds, if there is one."""
+
+    lead: float
+
+
+class PlanObject(PlanParts):
+    """What would be said, segment by segment; the language is empty if it is not known."""
+
+    language: str
+    segments: list[SegmentObject]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +68,13 @@ class TextPlan:
         """The languages of the segments, in their order; empty where no words are made."""
         return tuple(dict.fromkeys(s.language for s in self.written if s.language))
 
-    def as_json(self) -> dict[str, object]:
+    def as_json(self) -> PlanObject:
         """Return the plan as JSON values; makes the words of all segments."""
         segments = zip(self.written, self.segments, strict=True)
         shown = [_shown(text, said, self.words) for text, said in segments]
-        lead = {"lead": self.lead} if self.lead else {}
-        return {"language": self.language, **lead, "segments": shown}
+        if self.lead:
+            return {"language": self.language, "lead": self.lead, "segments": shown}
+        return {"language": self.language, "segments": shown}
 
 
 def _in_languages(
@@ -60,11 +90,12 @@ def _in_languages(
             yield replace(piece, language=language_of(marks.plain(piece.text), language))
 
 
-def _shown(text: Segment, said: Segment, words: bool) -> dict[str, object]:
-    shown: dict[str, object] = {"text": text.text}
-    if words:
-        shown["spoken"] = said.text
-    shown["pause"] = said.pause
+def _shown(text: Segment, said: Segment, words: bool) -> SegmentObject:
+    shown: SegmentObject = (
+        {"text": text.text, "spoken": said.text, "pause": said.pause}
+        if words
+        else {"text": text.text, "pause": said.pause}
+    )
     if said.rate != 1.0:
         shown["rate"] = said.rate
     if said.pronunciations:

@@ -33,7 +33,7 @@ SECURITY = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer
 """Headers of every response."""
 NO_PAGE = {"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'"}
 """Headers of all responses but audio, which browsers may play in a page of their own.  The web page
-has its own policy."""
+and the API reference have policies of their own."""
 
 MAX_VALUE = 4096
 """The most characters of a value in a log line."""

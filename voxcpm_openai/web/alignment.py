@@ -10,11 +10,25 @@ import base64
 import json
 import unicodedata
 from collections.abc import Iterator, Sequence
+from typing import TypedDict
 
 from voxcpm_openai.speech import Speech
 
-Times = dict[str, list[str] | list[float]]
-"""``characters``, and when each begins and ends, in seconds from the start of the audio."""
+
+class Times(TypedDict):
+    """When each character begins and ends, in seconds from the start of the audio."""
+
+    characters: list[str]
+    character_start_times_seconds: list[float]
+    character_end_times_seconds: list[float]
+
+
+class TimedAudio(TypedDict):
+    """Audio, and the alignment of the segments that end in it: as written, and as spoken."""
+
+    audio_base64: str
+    alignment: Times | None
+    normalized_alignment: Times | None
 
 
 def whole(speech: Speech) -> Iterator[bytes]:
@@ -53,7 +67,7 @@ def times(texts: Sequence[tuple[str, float, float]]) -> Times:
 def _line(speech: Speech, audio: bytes, segments: Sequence[int]) -> bytes:
     written = [speech.output.written[index] for index in segments]
     spoken = [speech.utterance.segments[index].text for index in segments]
-    line = {
+    line: TimedAudio = {
         "audio_base64": base64.b64encode(audio).decode("ascii"),
         "alignment": _alignment(speech, segments, written),
         "normalized_alignment": _alignment(speech, segments, spoken),

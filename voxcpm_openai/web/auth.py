@@ -13,8 +13,8 @@ from voxcpm_openai.web.app_context import current_context
 OPEN_BLUEPRINTS = frozenset({"health", "page"})
 """Probes send no key, nor does a browser that opens the page: there a user enters it."""
 
-DISCOVERY_BLUEPRINTS = frozenset({"elevenlabs", "models", "voices"})
-"""Open WebUI lists models and voices without its key."""
+DISCOVERY_BLUEPRINTS = frozenset({"elevenlabs", "models", "reference", "voices"})
+"""Open WebUI lists models and voices without its key; the API reference has no secrets."""
 
 SOCKET_BLUEPRINTS = frozenset({"elevenlabs_socket", "realtime", "speech_socket"})
 """Routes that only WebSockets have."""
@@ -46,13 +46,19 @@ def check_key() -> None:
     if key := accounts.keys.find(sent):
         g.principal, g.account = key.principal, accounts.of(key)
         return
-    reads = request.method in ("GET", "HEAD")
-    if ctx.settings.public_discovery and reads and request.blueprint in DISCOVERY_BLUEPRINTS:
+    if is_public(request.blueprint, request.method, discovery=ctx.settings.public_discovery):
         return
     refusal = _refusal(sent)
     if not is_handshake():
         raise refusal
     g.refusal = refusal
+
+
+def is_public(blueprint: str | None, method: str, *, discovery: bool) -> bool:
+    """Return whether a route needs no key; ``discovery``: ``VOXCPM_PUBLIC_DISCOVERY``."""
+    if blueprint in OPEN_BLUEPRINTS:
+        return True
+    return discovery and method in ("GET", "HEAD") and blueprint in DISCOVERY_BLUEPRINTS
 
 
 def current_refusal() -> Unauthorized | None:

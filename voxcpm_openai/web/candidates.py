@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from typing import Literal, TypedDict
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, request
 
 from voxcpm_openai.accounts.account import Account
 from voxcpm_openai.contracts import Engine, Utterance
@@ -25,8 +26,33 @@ PROMPT = "prompt"
 """The ``type`` of a designed voice."""
 
 
+class DesignedVoice(TypedDict):
+    """A voice that was designed."""
+
+    object: Literal["audio.voice"]
+    id: str
+    name: str
+    created_at: int | None
+    type: Literal["prompt"]
+    prompt: str
+
+
+class CandidateObject(TypedDict):
+    """A candidate for a voice, and where it can be heard."""
+
+    id: str
+    seed: int
+    sample_url: str
+
+
+class Candidates(TypedDict):
+    """Candidates for a voice; `POST /v1/voices/{id}/keep` makes one of them a voice."""
+
+    candidates: list[CandidateObject]
+
+
 @blueprint.post("/v1/voices/<id_>/keep")
-def keep_candidate(id_: str) -> Response:
+def keep_candidate(id_: str) -> DesignedVoice:
     """Make a candidate a voice.
 
     Raises UnknownVoice, or InvalidRequest (``voices_full``).
@@ -34,7 +60,7 @@ def keep_candidate(id_: str) -> Response:
     return _kept(id_)
 
 
-def design_at_once(fields: dict[str, str], engine: Engine) -> Response:
+def design_at_once(fields: dict[str, str], engine: Engine) -> DesignedVoice:
     """Design a voice from a prompt and keep it, in OpenAI's API.
 
     Raises InvalidRequest for a wrong field, or if there are too many voices.
@@ -48,7 +74,7 @@ def design_at_once(fields: dict[str, str], engine: Engine) -> Response:
     return _kept(candidate.id)
 
 
-def design_voice(fields: dict[str, str]) -> Response:
+def design_voice(fields: dict[str, str]) -> Candidates:
     """Synthesize candidates for a description, each with a seed of its own; return their URLs."""
     design = Design(
         validation.name(fields["name"]),
@@ -56,14 +82,12 @@ def design_voice(fields: dict[str, str]) -> Response:
         fields.get("language", ""),
     )
     candidates = _candidates(design, CANDIDATES, designing_engine())
-    return jsonify(
-        {
-            "candidates": [
-                {"id": c.id, "seed": c.seed, "sample_url": f"/v1/voices/{c.id}/sample"}
-                for c in candidates
-            ]
-        }
-    )
+    return {
+        "candidates": [
+            {"id": c.id, "seed": c.seed, "sample_url": f"/v1/voices/{c.id}/sample"}
+            for c in candidates
+        ]
+    }
 
 
 def designing_engine(param: str = "description") -> Engine:
@@ -79,20 +103,18 @@ def _candidates(design: Design, count: int, engine: Engine) -> list[Candidate]:
     return current_context().candidates.add(design, clips, current_principal())
 
 
-def _kept(id_: str) -> Response:
+def _kept(id_: str) -> DesignedVoice:
     """Make a candidate a voice; return it in OpenAI's shape."""
     voice = current_context().store.keep(id_, current_principal())
     log_context(voice=voice.id)
-    return jsonify(
-        {
-            "object": "audio.voice",
-            "id": voice.id,
-            "name": voice.name,
-            "created_at": voice.created_at,
-            "type": PROMPT,
-            "prompt": voice.description,
-        }
-    )
+    return {
+        "object": "audio.voice",
+        "id": voice.id,
+        "name": voice.name,
+        "created_at": voice.created_at,
+        "type": "prompt",
+        "prompt": voice.description,
+    }
 
 
 def synthesize_all(engine: Engine, utterances: Sequence[Utterance]) -> list[tuple[Utterance, Clip]]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, request
 
 from voxcpm_openai.contracts import Voice
 from voxcpm_openai.errors import InvalidRequest, UnknownModel
@@ -15,33 +15,17 @@ from voxcpm_openai.web import alignment, elevenlabs_shapes
 from voxcpm_openai.web.app_context import current_context
 from voxcpm_openai.web.auth import current_principal
 from voxcpm_openai.web.body import json_object
+from voxcpm_openai.web.elevenlabs_shapes import DEFAULT_FORMAT, OUTPUT_FORMATS
+from voxcpm_openai.web.openapi.operation import SPEECH, json_body, operation
 from voxcpm_openai.web.pages import page_of
-from voxcpm_openai.web.schemas import (
-    ElevenLabsSchema,
-    VoiceSearchSchema,
-    load,
-)
-from voxcpm_openai.web.speech import respond
+from voxcpm_openai.web.queries import OutputFormatSchema, VoiceSearchSchema
+from voxcpm_openai.web.schemas import ElevenLabsSchema, load
+from voxcpm_openai.web.speech import SPEECH_HEADERS, respond
 from voxcpm_openai.web.synthesis import Frames
 
 blueprint = Blueprint("elevenlabs", __name__)
 
 URL = "/v1/text-to-speech/<voice_id>"
-DEFAULT_FORMAT = "mp3_44100_128"
-
-RATES = (8000, 16000, 22050, 24000, 32000, 44100, 48000)
-KBITS = (32, 64, 96, 128, 192)
-OUTPUT_FORMATS: dict[str, tuple[str, int, int | None]] = {
-    **{f"{name}_{rate}": (name, rate, None) for name in ("pcm", "wav") for rate in RATES},
-    **{f"opus_48000_{kbits}": ("opus", 48_000, kbits * 1000) for kbits in KBITS},
-    **{f"mp3_44100_{kbits}": ("mp3", 44_100, kbits * 1000) for kbits in KBITS},
-    "mp3_22050_32": ("mp3", 22_050, 32_000),
-    "mp3_24000_48": ("mp3", 24_000, 48_000),
-    "ulaw_8000": ("ulaw", 8_000, None),
-    "alaw_8000": ("alaw", 8_000, None),
-}
-"""ElevenLabs' names: the format, the sample rate in Hz, and the bit rate in bits per second."""
-
 NORMALIZE = {"on": True, "off": False}
 """What ``apply_text_normalization`` means; "auto" leaves it to the server."""
 HONOURED = frozenset(
@@ -50,8 +34,24 @@ HONOURED = frozenset(
 """The fields with an effect; the others are named in the response header."""
 
 
+class VoicePage(TypedDict):
+    """A page of the voices, in ElevenLabs' shape."""
+
+    voices: list[elevenlabs_shapes.ElevenLabsVoice]
+    has_more: bool
+    total_count: int
+    next_page_token: str | None
+
+
 @blueprint.post(URL)
 @blueprint.post(f"{URL}/stream")
+@operation(
+    json_body(ElevenLabsSchema),
+    query=OutputFormatSchema,
+    sends={"audio/*": bytes},
+    headers=SPEECH_HEADERS,
+    raises=SPEECH,
+)
 def speak(voice_id: str) -> Response:
     """Synthesize a text, in ElevenLabs' API: raw audio, streamed as it is made.
 
@@ -61,6 +61,13 @@ def speak(voice_id: str) -> Response:
 
 
 @blueprint.post(f"{URL}/with-timestamps")
+@operation(
+    json_body(ElevenLabsSchema),
+    query=OutputFormatSchema,
+    sends={"application/json": alignment.TimedAudio},
+    headers=SPEECH_HEADERS,
+    raises=SPEECH,
+)
 def speak_with_timestamps(voice_id: str) -> Response:
     """Synthesize a text, in ElevenLabs' API: a JSON object with audio and alignment.
 
@@ -70,6 +77,13 @@ def speak_with_timestamps(voice_id: str) -> Response:
 
 
 @blueprint.post(f"{URL}/stream/with-timestamps")
+@operation(
+    json_body(ElevenLabsSchema),
+    query=OutputFormatSchema,
+    sends={"application/x-ndjson": str},
+    headers=SPEECH_HEADERS,
+    raises=SPEECH,
+)
 def stream_with_timestamps(voice_id: str) -> Response:
     """Synthesize a text, in ElevenLabs' API: JSON objects with audio and alignment, one a line.
 
@@ -79,7 +93,8 @@ def stream_with_timestamps(voice_id: str) -> Response:
 
 
 @blueprint.get("/v2/voices")
-def search_voices() -> Response:
+@operation(query=VoiceSearchSchema)
+def search_voices() -> VoicePage:
     """List the voices in ElevenLabs' shape: ``page_size`` (10) after ``next_page_token``."""
     given = {name: value for name, value in request.args.items() if value}
     query = load(VoiceSearchSchema(), given, strict=False)
@@ -93,14 +108,12 @@ def search_voices() -> Response:
         param="next_page_token",
         kind="voice",
     )
-    return jsonify(
-        {
-            "voices": [elevenlabs_shapes.voice_json(voice) for voice in shown],
-            "has_more": has_more,
-            "total_count": len(found),
-            "next_page_token": shown[-1].id if has_more else None,
-        }
-    )
+    return {
+        "voices": [elevenlabs_shapes.voice_json(voice) for voice in shown],
+        "has_more": has_more,
+        "total_count": len(found),
+        "next_page_token": shown[-1].id if has_more else None,
+    }
 
 
 def _searched(voice: Voice) -> str:

@@ -17,21 +17,28 @@ from voxcpm_openai.metrics.speech_meter import code_of, outcome_of
 from voxcpm_openai.web import elevenlabs_shapes
 from voxcpm_openai.web.access_log import log_context, shown
 from voxcpm_openai.web.app_context import current_context
+from voxcpm_openai.web.elevenlabs_shapes import ErrorEnvelope
 
 logger = logging.getLogger(__name__)
 
 
 def envelope(
     message: str, type_: str, param: str | None = None, code: str | None = None
-) -> dict[str, dict[str, str | None]]:
+) -> ErrorEnvelope:
     """Return the error object, all four keys always present, as text that UTF-8 can carry."""
-    fields = {"message": message, "type": type_, "param": param, "code": code}
-    return {"error": {name: _encodable(value) for name, value in fields.items()}}
+    return {
+        "error": {
+            "message": _encodable(message),
+            "type": type_,
+            "param": None if param is None else _encodable(param),
+            "code": code,
+        }
+    }
 
 
-def _encodable(text: str | None) -> str | None:
+def _encodable(text: str) -> str:
     """Return a text, part of which a client may have sent, without lone surrogates."""
-    return text and text.encode("utf-8", "replace").decode()
+    return text.encode("utf-8", "replace").decode()
 
 
 def init_app(app: Flask) -> None:
@@ -103,9 +110,7 @@ def _count(status: int) -> None:
     current_context().metrics.refused(f"http_{status}")
 
 
-def _response(
-    body: dict[str, dict[str, str | None]], status: int, headers: dict[str, str]
-) -> Response:
+def _response(body: ErrorEnvelope, status: int, headers: dict[str, str]) -> Response:
     response = jsonify(
         elevenlabs_shapes.detail(status, body) if elevenlabs_shapes.is_asked_for() else body
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal, TypedDict
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint
 
 from voxcpm_openai import __version__
 from voxcpm_openai.context import AppContext
@@ -16,21 +17,58 @@ from voxcpm_openai.web.app_context import current_context, current_workers
 blueprint = Blueprint("health", __name__)
 
 
+class EngineObject(TypedDict):
+    """The engine of a process."""
+
+    name: str
+    state: str
+
+
+class Health(TypedDict):
+    """A process that is alive."""
+
+    status: Literal["ok"]
+    version: str
+    engine: EngineObject
+
+
+class Streams(TypedDict):
+    """How many streams run, and how many may."""
+
+    running: int
+    limit: int
+
+
+class Sockets(TypedDict):
+    """How many WebSockets are open, and how many may be."""
+
+    open: int
+    limit: int
+
+
+class Readiness(TypedDict):
+    """A server that accepts requests; `engine` has its name, its state, and its own values."""
+
+    status: Literal["ready"]
+    engine: dict[str, object]
+    streams: Streams
+    sockets: Sockets
+    workers: list[dict[str, object]]
+
+
 @blueprint.get("/health")
-def health() -> Response:
+def health() -> Health:
     """Return that the process is alive, and the state of its engine."""
     engine = current_context().engine
-    return jsonify(
-        {
-            "status": "ok",
-            "version": __version__,
-            "engine": {"name": engine.name, "state": engine.state},
-        }
-    )
+    return {
+        "status": "ok",
+        "version": __version__,
+        "engine": {"name": engine.name, "state": engine.state},
+    }
 
 
 @blueprint.get("/ready")
-def ready() -> Response:
+def ready() -> Readiness:
     """Return that the server accepts requests, and the state of its workers; otherwise a 503.
 
     One worker that is ready is enough: it takes the connections.  A worker with an unloaded engine
@@ -45,15 +83,13 @@ def ready() -> Response:
         if ctx.engine.state not in UNLOADED and others.isdisjoint(SERVING):
             raise
         engine = {"state": ctx.engine.state}
-    return jsonify(
-        {
-            "status": "ready",
-            "engine": {"name": ctx.engine.name, **engine},
-            "streams": {"running": ctx.limits.running, "limit": ctx.limits.limit},
-            "sockets": {"open": ctx.sockets.open, "limit": ctx.sockets.limit},
-            "workers": workers,
-        }
-    )
+    return {
+        "status": "ready",
+        "engine": {"name": ctx.engine.name, **engine},
+        "streams": {"running": ctx.limits.running, "limit": ctx.limits.limit},
+        "sockets": {"open": ctx.sockets.open, "limit": ctx.sockets.limit},
+        "workers": workers,
+    }
 
 
 def _status(ctx: AppContext) -> EngineStatus:

@@ -13,6 +13,7 @@ from voxcpm_openai.errors import OperatorOnly
 from voxcpm_openai.principal import Role
 from voxcpm_openai.web.app_context import current_context, current_workers, workers_started
 from voxcpm_openai.web.auth import current_principal
+from voxcpm_openai.web.openapi.operation import operation
 
 blueprint = Blueprint("metrics", __name__)
 
@@ -26,6 +27,7 @@ def init_app(app: Flask) -> None:
 
 
 @blueprint.get("/metrics")
+@operation(sends={"text/plain": str, "application/openmetrics-text": str})
 def get_metrics() -> Response:
     """Return the metrics of all workers, for Prometheus; with keys, to the operator only.
 

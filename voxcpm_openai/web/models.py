@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, jsonify
+from typing import Literal, NoReturn, TypedDict
+
+from flask import Blueprint
 
 from voxcpm_openai.contracts import Preset
 from voxcpm_openai.errors import InvalidRequest, Unavailable
 from voxcpm_openai.web import elevenlabs_shapes
 from voxcpm_openai.web.app_context import current_context
+from voxcpm_openai.web.elevenlabs_shapes import ElevenLabsModel
 
 blueprint = Blueprint("models", __name__)
 
@@ -17,25 +20,53 @@ CREATED = 1_795_305_600
 OWNER = "voxcpm-openai"
 
 
+class ModelObject(TypedDict):
+    """A model."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+
+
+class ModelList(TypedDict):
+    """The models that the running engine serves."""
+
+    object: Literal["list"]
+    data: list[ModelObject]
+
+
+class ModelId(TypedDict):
+    """The id of a model."""
+
+    id: str
+
+
+class ModelIds(TypedDict):
+    """The models, as Open WebUI reads them."""
+
+    models: list[ModelId]
+
+
 @blueprint.get("/v1/models")
-def list_models() -> Response:
+def list_models() -> ModelList | list[ElevenLabsModel]:
     """List the models, in OpenAI's shape; in ElevenLabs' if the client sends ``xi-api-key``."""
     if elevenlabs_shapes.is_asked_for():
-        return jsonify(_elevenlabs_models())
-    return jsonify({"object": "list", "data": [_model(preset) for preset in _served()]})
+        return _elevenlabs_models()
+    return {"object": "list", "data": [_model(preset) for preset in _served()]}
 
 
 @blueprint.get("/v1/models/<path:id_>")
-def get_model(id_: str) -> Response:
+def get_model(id_: str) -> ModelObject:
     """Return one model.
 
     Raises UnknownModel.
     """
-    return jsonify(_model(current_context().resolver.preset(id_)))
+    return _model(current_context().resolver.preset(id_))
 
 
 @blueprint.delete("/v1/models/<path:id_>")
-def delete_model(id_: str) -> Response:
+def delete_model(id_: str) -> NoReturn:
     """Refuse: models come from plugins.
 
     Raises UnknownModel, or InvalidRequest.
@@ -47,9 +78,9 @@ def delete_model(id_: str) -> Response:
 
 
 @blueprint.get("/v1/audio/models")
-def list_audio_models() -> Response:
+def list_audio_models() -> ModelIds:
     """List the models as Open WebUI reads them."""
-    return jsonify({"models": [{"id": preset.id} for preset in _served()]})
+    return {"models": [{"id": preset.id} for preset in _served()]}
 
 
 def _served() -> list[Preset]:
@@ -57,7 +88,7 @@ def _served() -> list[Preset]:
     return ctx.registry.presets_for(ctx.engine.name)
 
 
-def _elevenlabs_models() -> list[dict[str, object]]:
+def _elevenlabs_models() -> list[ElevenLabsModel]:
     ctx = current_context()
     try:
         languages = ctx.engine.get().capabilities.languages
@@ -67,5 +98,5 @@ def _elevenlabs_models() -> list[dict[str, object]]:
     return [elevenlabs_shapes.model_json(preset, languages, longest) for preset in _served()]
 
 
-def _model(preset: Preset) -> dict[str, object]:
+def _model(preset: Preset) -> ModelObject:
     return {"id": preset.id, "object": "model", "created": CREATED, "owned_by": OWNER}

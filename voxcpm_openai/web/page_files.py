@@ -8,15 +8,16 @@ from __future__ import annotations
 import hashlib
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, request
 from werkzeug.exceptions import NotFound
 
 from voxcpm_openai import __version__
 from voxcpm_openai.contracts import Capabilities
 from voxcpm_openai.errors import Unavailable
 from voxcpm_openai.web.app_context import current_context
+from voxcpm_openai.web.openapi.operation import operation
 
 blueprint = Blueprint("page", __name__)
 
@@ -65,44 +66,72 @@ def files() -> dict[str, File]:
     return found
 
 
+class EngineAbilities(TypedDict):
+    """What the running engine can do."""
+
+    cloning: bool
+    default_speaker: bool
+    needs_transcript: bool
+    voice_design: bool
+    instructions: bool
+    languages: list[str]
+
+
+class ServerFacts(TypedDict):
+    """What the web page must know of the server."""
+
+    version: str
+    engine_name: str
+    engine: EngineAbilities | None
+    keys_required: bool
+    consent_required: bool
+    max_input_chars: int
+    formats: list[str]
+    default_voice: str
+    default_model: str
+
+
 @blueprint.get("/")
+@operation(sends={"text/html": str})
 def index() -> Response:
     """Return the web page."""
     return _response(files()[INDEX])
 
 
 @blueprint.get("/page/<path:name>")
+@operation(sends=dict.fromkeys((kind.partition(";")[0] for kind in MEDIA_TYPES.values()), str))
 def get_file(name: str) -> Response:
-    """Return a file of the web page."""
+    """Return a file of the web page.
+
+    Raises NotFound.
+    """
     if name not in files():
         raise NotFound
     return _response(files()[name])
 
 
 @blueprint.get("/page/server.json")
-def describe_server() -> Response:
+def describe_server() -> ServerFacts:
     """Return what the web page must know of the server; ``engine`` is null until it has started."""
     ctx = current_context()
     try:
         engine = _engine(ctx.engine.get().capabilities)
     except Unavailable:
         engine = None
-    return jsonify(
-        {
-            "version": __version__,
-            "engine_name": ctx.engine.name,
-            "engine": engine,
-            "keys_required": ctx.accounts.keys.required,
-            "consent_required": ctx.settings.require_consent,
-            "max_input_chars": ctx.settings.max_input_chars,
-            "formats": list(ctx.registry.formats),
-            "default_voice": ctx.settings.default_voice,
-            "default_model": ctx.resolver.default_model,
-        }
-    )
+    return {
+        "version": __version__,
+        "engine_name": ctx.engine.name,
+        "engine": engine,
+        "keys_required": ctx.accounts.keys.required,
+        "consent_required": ctx.settings.require_consent,
+        "max_input_chars": ctx.settings.max_input_chars,
+        "formats": list(ctx.registry.formats),
+        "default_voice": ctx.settings.default_voice,
+        "default_model": ctx.resolver.default_model,
+    }
 
 
-def _engine(can: Capabilities) -> dict[str, object]:
+def _engine(can: Capabilities) -> EngineAbilities:
     return {
         "cloning": can.cloning,
         "default_speaker": can.default_speaker,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,15 +11,18 @@ from marshmallow import INCLUDE, Schema, ValidationError, fields, post_load, pre
 
 from voxcpm_openai.errors import InvalidRequest
 from voxcpm_openai.speech_request import SpeechRequest
+from voxcpm_openai.voices import validation
 from voxcpm_openai.web.body import check_values, json_object
 from voxcpm_openai.web.fields import (
     LANGUAGE,
-    LATEST,
     MAX_INSTRUCTIONS,
     MAX_NAME,
     MAX_SILENCE_MS,
+    MAX_SPEED,
+    MIN_SPEED,
     SAMPLE_RATES,
     UNSET_INSTRUCTIONS,
+    BatchItems,
     DictionaryRules,
     Language,
     LexiconTable,
@@ -26,10 +30,10 @@ from voxcpm_openai.web.fields import (
     TrueOrFalse,
     VoiceName,
     VoiceSettings,
+    described,
     number,
     string,
     whole,
-    whole_text,
 )
 
 
@@ -42,20 +46,50 @@ class RequestSchema(Schema):
         unknown = INCLUDE
 
 
+_DEFAULTS = {field.name: field.default for field in dataclasses.fields(SpeechRequest)}
+
+
+def with_default(name: str, text: str) -> dict[str, Any]:
+    """Describe a field of a speech request that has a default."""
+    return described(text, default=_DEFAULTS[name])
+
+
 class SpeechSchema(RequestSchema):
     """The body of ``POST /v1/audio/speech``."""
 
-    model = string(MAX_NAME, required=True)
-    input = string(required=True)
-    voice = VoiceName(allow_none=True)
-    response_format = string(MAX_NAME, allow_none=True)
-    speed = number(0.25, 4.0)
-    instructions = string(MAX_INSTRUCTIONS, allow_none=True)
+    model = string(
+        MAX_NAME,
+        required=True,
+        **described("An id of `/v1/models`, also with a provider's prefix: `openai/tts-1`."),
+    )
+    input = string(required=True, **described("The text: plain, Markdown, or some SSML."))
+    voice = VoiceName(
+        allow_none=True,
+        **described('An id of `/v1/voices`, or `{"id": ...}`. Default: the server\'s own choice.'),
+    )
+    response_format = string(
+        MAX_NAME,
+        allow_none=True,
+        **with_default(
+            "response_format",
+            "`mp3`, `opus`, `aac`, `flac`, `wav`, `pcm`, `webm`, `ulaw`, `alaw`, or a plugin's.",
+        ),
+    )
+    speed = number(MIN_SPEED, MAX_SPEED, **with_default("speed", "The tempo; the pitch is kept."))
+    instructions = string(
+        MAX_INSTRUCTIONS,
+        allow_none=True,
+        **described("How to speak, for engines that follow it; others ignore it."),
+    )
     stream_format = string(
         allow_none=True,
         validate=validate.OneOf(["audio", "sse"], error="must be 'audio' or 'sse'."),
+        **with_default("stream_format", "Raw audio, or server-sent events; `tts-1` sends audio."),
     )
-    seed = Seed(allow_none=True)
+    seed = Seed(
+        allow_none=True,
+        **described("The same seed gives the same sound; -1 is a random one. An extension."),
+    )
     sample_rate = fields.Integer(
         strict=True,
         allow_none=True,
@@ -63,14 +97,24 @@ class SpeechSchema(RequestSchema):
             SAMPLE_RATES, error=f"must be one of {', '.join(map(str, SAMPLE_RATES))}."
         ),
         error_messages={"invalid": "must be a whole number."},
+        **described("In Hz, if the format has a choice. An extension."),
     )
-    cfg_value = number(0.1, 10.0)
-    inference_steps = whole(2, 100)  # the solver skips its first step
-    language = Language(allow_none=True)
-    lexicon = LexiconTable(allow_none=True)
-    normalize = TrueOrFalse(allow_none=True)
-    lead_ms = whole(0, MAX_SILENCE_MS)
-    tail_ms = whole(0, MAX_SILENCE_MS)
+    cfg_value = number(0.1, 10.0, **described("VoxCPM's guidance. An extension."))
+    inference_steps = whole(2, 100, **described("VoxCPM's steps of the solver. An extension."))
+    language = Language(
+        allow_none=True,
+        **described("A code, the English name of a language, or `auto`. An extension."),
+    )
+    lexicon = LexiconTable(
+        allow_none=True,
+        **described('Rules such as `{"Nguyen": "win"}`. An extension.'),
+    )
+    normalize = TrueOrFalse(
+        allow_none=True,
+        **described("Words instead of digits and signs. An extension."),
+    )
+    lead_ms = whole(0, MAX_SILENCE_MS, **described("Silence before the speech. An extension."))
+    tail_ms = whole(0, MAX_SILENCE_MS, **described("Silence after the speech. An extension."))
 
     @pre_load
     def empty_is_unset(self, data: Mapping[str, object], **_: object) -> dict[str, object]:
@@ -109,10 +153,26 @@ class TextSchema(SpeechSchema):
         return request
 
 
+class BatchItemSchema(SpeechSchema):
+    """An item of a batch: the fields of a speech request, of which the batch may have some."""
+
+    model = string(MAX_NAME, allow_none=True)
+    input = string(allow_none=True)
+
+
+class BatchSchema(RequestSchema):
+    """The body of ``POST /v1/audio/speech/batch``, beside the fields of all items."""
+
+    items = BatchItems(required=True)
+
+
 class NameSchema(RequestSchema):
     """The body of ``POST /v1/audio/voice_consents/{id}``."""
 
-    name = string(required=True)
+    name = string(
+        required=True,
+        **described("For people, in one line.", minLength=1, maxLength=validation.MAX_NAME),
+    )
 
 
 class ConsentSchema(NameSchema):
@@ -130,8 +190,8 @@ class VoiceSchema(NameSchema):
             error="must be 'audio_sample', or 'prompt' for a voice that is designed.",
         )
     )
-    consent = string()
-    transcript = string()
+    consent = string(**described("The id of a consent; the operator decides if it is required."))
+    transcript = string(**described("What is said in the recording. An extension."))
     description = string()
     language = string(validate=LANGUAGE)
 
@@ -140,7 +200,10 @@ class PromptSchema(NameSchema):
     """The body of ``POST /v1/audio/voices`` for a designed voice."""
 
     type = string(required=True)
-    prompt = string(required=True)
+    prompt = string(
+        required=True,
+        **described("How the voice sounds.", minLength=1, maxLength=validation.MAX_PROMPT),
+    )
     language = string(allow_none=True, validate=LANGUAGE)
     model = string(allow_none=True)  # there is one at most
     script_hint = string(allow_none=True)  # the sentence of a preview is the server's
@@ -183,68 +246,6 @@ class ElevenLabsSchema(RequestSchema):
     )
 
 
-class VoiceSearchSchema(RequestSchema):
-    """The query of ElevenLabs' voice search."""
-
-    search = string()
-    next_page_token = string()
-    page_size = fields.Integer(
-        load_default=10,
-        validate=validate.Range(1, 100, error="must be a whole number from 1 to 100."),
-        error_messages={"invalid": "must be a whole number from 1 to 100."},
-    )
-
-
-class PageSchema(RequestSchema):
-    """The query of a paginated list."""
-
-    after = string()
-    limit = fields.Integer(
-        load_default=20,
-        validate=validate.Range(1, 100, error="must be a whole number from 1 to 100."),
-        error_messages={"invalid": "must be a whole number from 1 to 100."},
-    )
-
-
-class CursorSchema(RequestSchema):
-    """The query of a paginated list, in ElevenLabs' shape."""
-
-    cursor = string()
-    page_size = fields.Integer(
-        load_default=30,
-        validate=validate.Range(1, 100, error="must be a whole number from 1 to 100."),
-        error_messages={"invalid": "must be a whole number from 1 to 100."},
-    )
-
-
-USAGE_GROUPS = ("api_key_id", "model", "project_id", "user_id")
-
-
-class UsageSchema(RequestSchema):
-    """The query of the usage of keys."""
-
-    start_time = whole_text(0, LATEST, required=True)
-    end_time = whole_text(0, LATEST)
-    bucket_width = string(
-        load_default="1d",
-        validate=validate.OneOf(
-            ["1h", "1d"], error="must be '1d' or '1h': usage is kept by the hour."
-        ),
-    )
-    group_by = fields.List(
-        string(),
-        validate=validate.ContainsOnly(
-            USAGE_GROUPS, error=f"must be some of: {', '.join(USAGE_GROUPS)}."
-        ),
-    )
-    api_key_ids = fields.List(string(MAX_NAME))
-    models = fields.List(string(MAX_NAME))
-    project_ids = fields.List(string(MAX_NAME))
-    user_ids = fields.List(string(MAX_NAME))
-    limit = whole_text(1, 168)
-    page = string(MAX_NAME)
-
-
 def load_speech(request: Request) -> SpeechRequest:
     """Return a speech request.  Raises InvalidRequest for the first wrong field."""
     return speech_request(json_object(request))
@@ -260,6 +261,12 @@ def load_text(request: Request) -> SpeechRequest:
     """Return a request to show a text.  Raises InvalidRequest for the first wrong field."""
     loaded: SpeechRequest = _load(TextSchema(), json_object(request))
     return loaded
+
+
+def batch_items(value: object) -> list[dict[str, object]]:
+    """Return the items of a batch, whose fields are not checked.  Raises InvalidRequest."""
+    items: list[dict[str, object]] = _validated(BatchSchema(), {"items": value})["items"]
+    return items
 
 
 def load(schema: RequestSchema, values: Mapping[str, object], *, strict: bool) -> dict[str, Any]:
@@ -280,6 +287,10 @@ def load_json(schema: RequestSchema, request: Request, *, strict: bool) -> dict[
 
 def _load(schema: RequestSchema, values: Mapping[str, object]) -> Any:
     check_values(values)
+    return _validated(schema, values)
+
+
+def _validated(schema: RequestSchema, values: Mapping[str, object]) -> Any:
     try:
         return schema.load(values)
     except ValidationError as error:

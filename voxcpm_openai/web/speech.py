@@ -21,7 +21,8 @@ from voxcpm_openai.web.access_log import log_context
 from voxcpm_openai.web.app_context import current_context, disconnect_watch
 from voxcpm_openai.web.auth import current_account, current_principal
 from voxcpm_openai.web.metering import open_meter, resolved
-from voxcpm_openai.web.schemas import load_speech
+from voxcpm_openai.web.openapi.operation import SPEECH, json_body, operation
+from voxcpm_openai.web.schemas import SpeechSchema, load_speech
 from voxcpm_openai.web.synthesis import Frames, Synthesis
 
 blueprint = Blueprint("speech", __name__)
@@ -30,11 +31,23 @@ IGNORED = "x-voxcpm-ignored"
 RATE = "x-audio-sample-rate"
 CACHE = "x-voxcpm-cache"
 """``miss`` if the speech was synthesized for this request, else ``hit``; absent without a cache."""
+SPEECH_HEADERS = (RATE, IGNORED, CACHE)
+"""Headers of the responses to a speech request."""
 
 
 @blueprint.post("/v1/audio/speech")
+@operation(
+    json_body(SpeechSchema),
+    sends={"audio/*": bytes, sse.MEDIA_TYPE: object},
+    headers=SPEECH_HEADERS,
+    raises=SPEECH,
+)
 def create_speech() -> Response:
-    """Synthesize a text: raw audio or server-sent events, streamed as they are made."""
+    """Synthesize a text: raw audio or server-sent events, streamed as they are made.
+
+    Each event is a line ``data: {...}``: ``speech.audio.delta`` with audio in base64, at the end
+    ``speech.audio.done`` with the usage; then ``data: [DONE]``.  Raises UnknownModel.
+    """
     return respond(
         load_speech(request),
         lambda speech: sse.events(speech) if speech.output.sse else iter(speech),

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
+from typing import Literal, TypedDict
 
 from flask import Blueprint, Response, request
 
@@ -31,16 +32,18 @@ from voxcpm_openai.web.access_log import log_context
 from voxcpm_openai.web.app_context import current_context, disconnect_watch
 from voxcpm_openai.web.auth import current_account, current_principal
 from voxcpm_openai.web.body import check_values, json_object
+from voxcpm_openai.web.fields import BatchItems
 from voxcpm_openai.web.metering import open_item_meter, resolved
-from voxcpm_openai.web.schemas import speech_request
+from voxcpm_openai.web.openapi.operation import SPEECH, json_body, operation
+from voxcpm_openai.web.schemas import BatchItemSchema, BatchSchema, batch_items, speech_request
 from voxcpm_openai.web.speech import IGNORED, header, record
-from voxcpm_openai.web.sse import usage_json
+from voxcpm_openai.web.sse import UsageObject, usage_json
 
 logger = logging.getLogger(__name__)
 
 blueprint = Blueprint("speech_batch", __name__)
 
-MAX_ITEMS = 32
+MAX_ITEMS = BatchItems.MOST
 MAX_BODY = 64 * 1024 * 1024
 """The largest body, in bytes, however long an input may be."""
 MAX_AUDIO = 128 * 1024 * 1024
@@ -69,12 +72,41 @@ class Result:
     error: RequestError | None = None
 
 
+class BatchResult(TypedDict):
+    """What became of an item: its audio in base64, or an error."""
+
+    index: int
+    status: Literal["success", "error"]
+    audio_data: str | None
+    media_type: str | None
+    error: str | None
+    code: str | None
+    param: str | None
+    usage: UsageObject | None
+
+
+class BatchResults(TypedDict):
+    """The results of the items, in their order, and how many there are."""
+
+    id: str
+    results: list[BatchResult]
+    total: int
+    succeeded: int
+    failed: int
+
+
 def body_limit(single: int) -> int:
     """Return the largest body of a batch in bytes; ``single`` is that of a speech request."""
     return max(single, min(MAX_ITEMS * single, MAX_BODY))
 
 
 @blueprint.post("/v1/audio/speech/batch")
+@operation(
+    json_body(BatchSchema, BatchItemSchema),
+    sends={"application/json": BatchResults},
+    headers=(IGNORED,),
+    raises=SPEECH,
+)
 def create_batch() -> Response:
     """Synthesize up to 32 texts side by side; an error of one does not fail the others.
 
@@ -112,11 +144,7 @@ def _items(fields: dict[str, object]) -> list[dict[str, object]]:
     """
     value = fields.pop("items", None)
     check_values(fields)
-    if not isinstance(value, list) or not 1 <= len(value) <= MAX_ITEMS:
-        raise InvalidRequest(f"'items' must be a list of 1 to {MAX_ITEMS} objects.", param="items")
-    if not all(isinstance(item, dict) for item in value):
-        raise InvalidRequest("'items' must be objects such as {\"input\": ...}.", param="items")
-    return value
+    return batch_items(value)
 
 
 def _given(item: dict[str, object]) -> dict[str, object]:
@@ -274,15 +302,15 @@ def _lines(results: Sequence[Result]) -> Iterator[bytes]:
     yield b"]," + json.dumps(counts, separators=(",", ":")).encode()[1:]
 
 
-def _result_json(index: int, result: Result) -> dict[str, object]:
+def _result_json(index: int, result: Result) -> BatchResult:
     error = result.error
     return {
         "index": index,
         "status": "success" if error is None else "error",
         "audio_data": None if error else base64.b64encode(result.audio).decode("ascii"),
         "media_type": result.content_type or None,
-        "error": error and error.message,
-        "code": error and error.code,
-        "param": error and error.param,
-        "usage": result.usage and usage_json(result.usage),
+        "error": error.message if error else None,
+        "code": error.code if error else None,
+        "param": error.param if error else None,
+        "usage": usage_json(result.usage) if result.usage else None,
     }

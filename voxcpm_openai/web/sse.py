@@ -6,10 +6,10 @@ There are no ``event:`` lines; each event is one ``data: `` line and a blank lin
 from __future__ import annotations
 
 import base64
-import dataclasses
 import json
 import logging
 from collections.abc import Iterator
+from typing import TypedDict
 
 from voxcpm_openai.contracts import Usage
 from voxcpm_openai.errors import ClientLeft, RequestError
@@ -18,7 +18,16 @@ from voxcpm_openai.web.errors import envelope
 
 logger = logging.getLogger(__name__)
 
-CONTENT_TYPE = "text/event-stream; charset=utf-8"
+MEDIA_TYPE = "text/event-stream"
+CONTENT_TYPE = f"{MEDIA_TYPE}; charset=utf-8"
+
+
+class UsageObject(TypedDict):
+    """What a speech has cost, in tokens."""
+
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
 
 
 def events(speech: Speech) -> Iterator[bytes]:
@@ -44,10 +53,13 @@ def events(speech: Speech) -> Iterator[bytes]:
     yield b"data: [DONE]\n\n"
 
 
-def usage_json(usage: Usage) -> dict[str, int]:
+def usage_json(usage: Usage) -> UsageObject:
     """Return a usage as OpenAI's API has it."""
-    total = usage.input_tokens + usage.output_tokens
-    return {**dataclasses.asdict(usage), "total_tokens": total}
+    return {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+    }
 
 
 def _event(data: object) -> bytes:

@@ -8,9 +8,9 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypedDict
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, request
 
 from voxcpm_openai.accounts.usage_store import HOUR, STORE_ERRORS, Amounts, Slot
 from voxcpm_openai.context import AppContext
@@ -18,7 +18,9 @@ from voxcpm_openai.errors import InvalidRequest, UsageUnreadable
 from voxcpm_openai.principal import Role
 from voxcpm_openai.web.app_context import current_context
 from voxcpm_openai.web.auth import current_account, current_principal
-from voxcpm_openai.web.schemas import UsageSchema, load
+from voxcpm_openai.web.openapi.operation import operation
+from voxcpm_openai.web.queries import UsageSchema
+from voxcpm_openai.web.schemas import load
 
 logger = logging.getLogger(__name__)
 
@@ -46,8 +48,40 @@ class Query:
     models: frozenset[str] | None
 
 
+class UsageResult(TypedDict):
+    """What was spoken in a bucket, of a key or a model if the results are grouped by it."""
+
+    object: Literal["organization.usage.audio_speeches.result"]
+    characters: int
+    num_model_requests: int
+    project_id: None
+    user_id: None
+    api_key_id: str | None
+    api_key_name: str | None
+    model: str | None
+
+
+class UsageBucket(TypedDict):
+    """A day or an hour; times are Unix seconds."""
+
+    object: Literal["bucket"]
+    start_time: int
+    end_time: int
+    results: list[UsageResult]
+
+
+class UsagePage(TypedDict):
+    """A page of the usage."""
+
+    object: Literal["page"]
+    data: list[UsageBucket]
+    has_more: bool
+    next_page: str | None
+
+
 @blueprint.get("/v1/organization/usage/audio_speeches")
-def get_usage() -> Response:
+@operation(query=UsageSchema)
+def get_usage() -> UsagePage:
     """List requests and characters by day or hour: of the caller's key; for the operator, of all.
 
     Raises InvalidRequest, UsageUnreadable.
@@ -66,22 +100,20 @@ def get_usage() -> Response:
         if _is_wanted(slot, query):
             buckets[slot.hour // query.width * query.width].append((slot, amounts))
     has_more = last < query.end
-    return jsonify(
-        {
-            "object": "page",
-            "data": [
-                {
-                    "object": "bucket",
-                    "start_time": start,
-                    "end_time": start + query.width,
-                    "results": _results(ctx, buckets.get(start, []), query.groups),
-                }
-                for start in range(query.start, last, query.width)
-            ],
-            "has_more": has_more,
-            "next_page": f"page_{last}" if has_more else None,
-        }
-    )
+    return {
+        "object": "page",
+        "data": [
+            {
+                "object": "bucket",
+                "start_time": start,
+                "end_time": start + query.width,
+                "results": _results(ctx, buckets.get(start, []), query.groups),
+            }
+            for start in range(query.start, last, query.width)
+        ],
+        "has_more": has_more,
+        "next_page": f"page_{last}" if has_more else None,
+    }
 
 
 def _query(ctx: AppContext) -> Query:
@@ -151,7 +183,7 @@ def _is_wanted(slot: Slot, query: Query) -> bool:
 
 def _results(
     ctx: AppContext, rows: Sequence[tuple[Slot, Amounts]], groups: frozenset[str]
-) -> list[dict[str, object]]:
+) -> list[UsageResult]:
     sums: dict[tuple[str | None, str | None], Amounts] = defaultdict(Amounts)
     for slot, amounts in rows:
         key = slot.key if "api_key_id" in groups else None

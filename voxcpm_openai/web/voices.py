@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from io import BytesIO
+from typing import Literal, TypedDict
 
-from flask import Blueprint, Response, jsonify, request, send_file
+from flask import Blueprint, Response, request, send_file
 
 from voxcpm_openai.contracts import Utterance, Voice
-from voxcpm_openai.errors import InvalidRequest, UnknownConsent
+from voxcpm_openai.errors import CannotClone, InvalidRequest, UnknownConsent
 from voxcpm_openai.voices import validation
 from voxcpm_openai.voices.intake import clip
 from voxcpm_openai.voices.intake.clip import Clip
@@ -21,13 +22,18 @@ from voxcpm_openai.web.auth import current_principal
 from voxcpm_openai.web.body import json_object
 from voxcpm_openai.web.candidates import (
     PROMPT,
+    Candidates,
+    DesignedVoice,
     design_at_once,
     design_voice,
     designing_engine,
     synthesize_all,
 )
+from voxcpm_openai.web.elevenlabs_shapes import ElevenLabsVoice
 from voxcpm_openai.web.forms import is_form, load_form, load_texts
 from voxcpm_openai.web.models import CREATED
+from voxcpm_openai.web.openapi.operation import SPEECH, form, json_body, operation
+from voxcpm_openai.web.queries import ListingSchema
 from voxcpm_openai.web.schemas import (
     ChangeSchema,
     DesignSchema,
@@ -42,9 +48,58 @@ blueprint = Blueprint("voices", __name__)
 SAMPLE = "audio_sample"
 
 
+class VoiceObject(TypedDict):
+    """A voice; `engines` have settings for it, others need its `clip`."""
+
+    id: str
+    object: Literal["audio.voice"]
+    name: str
+    kind: str
+    created_at: int
+    description: str
+    language: str
+    license: str
+    provenance: str
+    engines: list[str]
+    clip: bool
+
+
+class VoiceList(TypedDict):
+    """The voices, twice; with `legacy` their ids."""
+
+    object: Literal["list"]
+    voices: list[VoiceObject] | list[str]
+    data: list[VoiceObject] | list[str]
+
+
+class ElevenLabsVoices(TypedDict):
+    """The voices, in ElevenLabs' shape."""
+
+    voices: list[ElevenLabsVoice]
+
+
+class AddedVoice(TypedDict):
+    """A voice that was made of a recording."""
+
+    object: Literal["audio.voice"]
+    id: str
+    name: str
+    created_at: int | None
+    type: Literal["audio_sample"]
+
+
+class DeletedVoice(TypedDict):
+    """A voice that was deleted."""
+
+    id: str
+    object: Literal["audio.voice.deleted"]
+    deleted: bool
+
+
 @blueprint.get("/v1/audio/voices")
 @blueprint.get("/v1/voices")
-def list_voices() -> Response:
+@operation(query=ListingSchema)
+def list_voices() -> VoiceList | ElevenLabsVoices:
     """List the voices; ``?legacy=true`` lists only their ids.
 
     The list is returned twice, as ``voices`` and as ``data``: clients read one or the other.
@@ -53,28 +108,31 @@ def list_voices() -> Response:
     voices = current_context().voices
     if elevenlabs_shapes.is_asked_for():
         found = voices.all(current_principal())
-        return jsonify({"voices": [elevenlabs_shapes.voice_json(voice) for voice in found]})
-    listed: list[str] | list[dict[str, object]]
-    if request.args.get("legacy", "").lower() in ("true", "1"):
+        return {"voices": [elevenlabs_shapes.voice_json(voice) for voice in found]}
+    listed: list[str] | list[VoiceObject]
+    query = load(ListingSchema(), request.args, strict=False)
+    if query.get("legacy", "").lower() in ("true", "1"):
         listed = voices.ids(current_principal())
     else:
         listed = [_voice(voice) for voice in voices.all(current_principal())]
-    return jsonify({"object": "list", "voices": listed, "data": listed})
+    return {"object": "list", "voices": listed, "data": listed}
 
 
 @blueprint.get("/v1/voices/<id_>")
-def get_voice(id_: str) -> Response:
+def get_voice(id_: str) -> VoiceObject | ElevenLabsVoice:
     """Return one voice; in ElevenLabs' shape if the client sends ``xi-api-key``.
 
     Raises UnknownVoice.
     """
     voice = current_context().voices.get(id_, current_principal())
-    shape = elevenlabs_shapes.voice_json if elevenlabs_shapes.is_asked_for() else _voice
-    return jsonify(shape(voice))
+    if elevenlabs_shapes.is_asked_for():
+        return elevenlabs_shapes.voice_json(voice)
+    return _voice(voice)
 
 
 @blueprint.post("/v1/audio/voices")
-def add_voice() -> Response:
+@operation(form(VoiceSchema, SAMPLE), form(PromptSchema), json_body(PromptSchema), raises=SPEECH)
+def add_voice() -> AddedVoice | DesignedVoice:
     """Add a voice: ``name``, ``consent``, and ``audio_sample`` as a file; or design one.
 
     A design has the ``type`` "prompt", ``name`` and ``prompt``, as JSON or as a form.
@@ -83,17 +141,17 @@ def add_voice() -> Response:
     strict = ctx.settings.strict
     if is_form(request) and request.form.get("type") == PROMPT:
         engine = designing_engine("type")
-        form = load_texts(PromptSchema(), request, file=SAMPLE, strict=strict)
-        return design_at_once(form, engine)
+        fields = load_texts(PromptSchema(), request, file=SAMPLE, strict=strict)
+        return design_at_once(fields, engine)
     if request.is_json and (body := json_object(request)).get("type") == PROMPT:
         engine = designing_engine("type")
         return design_at_once(load(PromptSchema(), body, strict=strict), engine)
-    form, content = load_form(VoiceSchema(), request, file=SAMPLE, strict=strict)
-    name = validation.name(form["name"])
-    description = validation.description(form.get("description", ""))
-    transcript = validation.transcript(form.get("transcript", ""))
-    language = form.get("language", "")
-    _check_consent(form.get("consent"))
+    fields, content = load_form(VoiceSchema(), request, file=SAMPLE, strict=strict)
+    name = validation.name(fields["name"])
+    description = validation.description(fields.get("description", ""))
+    transcript = validation.transcript(fields.get("transcript", ""))
+    language = fields.get("language", "")
+    _check_consent(fields.get("consent"))
     sample = clip.clean(content, param=SAMPLE)
     voice = ctx.store.add(
         name,
@@ -102,22 +160,21 @@ def add_voice() -> Response:
         transcript=transcript or _transcribed(sample, language),
         description=description,
         language=language,
-        consent=form.get("consent"),
+        consent=fields.get("consent"),
     )
     log_context(voice=voice.id, audio_s=round(sample.seconds, 2))
-    return jsonify(
-        {
-            "object": "audio.voice",
-            "id": voice.id,
-            "name": voice.name,
-            "created_at": voice.created_at,
-            "type": SAMPLE,
-        }
-    )
+    return {
+        "object": "audio.voice",
+        "id": voice.id,
+        "name": voice.name,
+        "created_at": voice.created_at,
+        "type": "audio_sample",
+    }
 
 
 @blueprint.post("/v1/voices")
-def create_voice() -> Response:
+@operation(form(VoiceSchema, SAMPLE), form(DesignSchema), json_body(DesignSchema), raises=SPEECH)
+def create_voice() -> AddedVoice | DesignedVoice | Candidates:
     """Add a voice by its clip, as ``POST /v1/audio/voices``; without a clip, design candidates."""
     strict = current_context().settings.strict
     if not is_form(request):
@@ -128,7 +185,8 @@ def create_voice() -> Response:
 
 
 @blueprint.patch("/v1/voices/<id_>")
-def change_voice(id_: str) -> Response:
+@operation(json_body(ChangeSchema))
+def change_voice(id_: str) -> VoiceObject:
     """Change the ``name`` or the ``description`` of an added voice.
 
     Raises UnknownVoice, or InvalidRequest for a voice that cannot be changed.
@@ -142,12 +200,12 @@ def change_voice(id_: str) -> Response:
         name=validation.name(body["name"]) if "name" in body else None,
         description=validation.description(body["description"]) if "description" in body else None,
     )
-    return jsonify(_voice(changed))
+    return _voice(changed)
 
 
 @blueprint.delete("/v1/audio/voices/<id_>")
 @blueprint.delete("/v1/voices/<id_>")
-def delete_voice(id_: str) -> Response:
+def delete_voice(id_: str) -> DeletedVoice:
     """Delete an added voice.
 
     Raises UnknownVoice, or InvalidRequest for a voice that cannot be deleted.
@@ -155,10 +213,11 @@ def delete_voice(id_: str) -> Response:
     ctx = current_context()
     ctx.voices.get_added(id_, current_principal())
     ctx.store.remove(id_, current_principal())
-    return jsonify({"id": id_, "object": "audio.voice.deleted", "deleted": True})
+    return {"id": id_, "object": "audio.voice.deleted", "deleted": True}
 
 
 @blueprint.get("/v1/voices/<id_>/sample")
+@operation(sends={"audio/*": bytes}, raises=(CannotClone, *SPEECH))
 def get_sample(id_: str) -> Response:
     """Return a preview of a voice or a candidate: its clip, or a spoken sentence.
 
@@ -218,7 +277,7 @@ def _synthesize(utterance: Utterance) -> bytes:
     return sample.flac()
 
 
-def _voice(voice: Voice) -> dict[str, object]:
+def _voice(voice: Voice) -> VoiceObject:
     """Return a voice as JSON; ``engines`` have settings for it, others need the ``clip``."""
     return {
         "id": voice.id,

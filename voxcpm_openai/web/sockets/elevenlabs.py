@@ -10,6 +10,7 @@ from flask import Blueprint, Response
 from voxcpm_openai.errors import RequestError
 from voxcpm_openai.speech_request import SpeechRequest
 from voxcpm_openai.web.elevenlabs import URL, speech_request
+from voxcpm_openai.web.openapi.operation import operation
 from voxcpm_openai.web.schemas import load
 from voxcpm_openai.web.sockets.channel import Channel
 from voxcpm_openai.web.sockets.conversation import Conversation, Opening
@@ -25,6 +26,7 @@ DEFAULT_CONTEXT = "default"
 
 @blueprint.get(f"{URL}/stream-input")
 @blueprint.get(f"{URL}/stream-input", websocket=True)
+@operation(query=ElevenLabsQuery)
 def stream_input(voice_id: str) -> Response:  # noqa: ARG001  # a variable of the URL
     """Open a WebSocket for one text, in ElevenLabs' API."""
     return upgrade(SingleConversation)
@@ -32,6 +34,7 @@ def stream_input(voice_id: str) -> Response:  # noqa: ARG001  # a variable of th
 
 @blueprint.get(f"{URL}/multi-stream-input")
 @blueprint.get(f"{URL}/multi-stream-input", websocket=True)
+@operation(query=ElevenLabsQuery)
 def multi_stream_input(voice_id: str) -> Response:  # noqa: ARG001
     """Open a WebSocket for several texts at once, in ElevenLabs' API."""
     return upgrade(MultiConversation)

@@ -1,0 +1,1 @@
+"""The API reference: an OpenAPI document made from routes, schemas and views, and its page."""
