@@ -1,6 +1,6 @@
 """One text of 400 characters: our segments side by side against upstream's single utterance.
 
-    python benchmarks/long_text.py [--model 1.5|0.5B|2] [--dtype float32] [--json FILE] [--help]
+    python benchmarks/long_text.py [--model 1.5|0.5B|2] [--dtype float32] [--characters N] [--help]
 
 Random weights of the true size, one cloned voice, 10 steps, 65 ms a character.  Ours is the whole
 engine: the text is split as in a request, and its segments are rows of one batch, delivered in
@@ -121,8 +121,10 @@ def main() -> None:
     parser = model_options(__doc__)
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--alone", action="store_true", help="ours, without the package beside it")
+    parser.add_argument("--characters", type=int, default=len(TEXT), help="of a repeated text")
     chosen = parser.parse_args()
-    said = SHORT if chosen.size == "tiny" else TEXT
+    long = f"{TEXT} " * ceil(chosen.characters / len(TEXT))
+    said = SHORT if chosen.size == "tiny" else long[: chosen.characters].strip()
     with prepared(chosen) as folder:
         rows = measure(folder, said, chosen)
     print(f"{len(said)} characters in {len(text.split(said))} segments, {rows[0]['audio']:.1f} s")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -21,6 +22,7 @@ from voxcpm_openai.registry import Registry, choose_engine, load_registry
 from voxcpm_openai.resolve import Resolver
 from voxcpm_openai.settings import Settings
 from voxcpm_openai.text.normalizers import Normalizers
+from voxcpm_openai.voice_preparation import VoicePreparation
 from voxcpm_openai.voices.intake.transcribe import ClipTranscriber
 from voxcpm_openai.voices.library import VoiceLibrary
 from voxcpm_openai.voices.preview import PreviewCache
@@ -83,6 +85,20 @@ class AppContext:
         """The engine that is chosen, not started yet.  Raises SettingsError if none can run."""
         choice = choose_engine(self.registry, self.settings)
         return EngineLifecycle(choice, self.settings, self._prepare)
+
+    @cached_property
+    def preparation(self) -> VoicePreparation:
+        """Prepares voices in the background.  Raises SettingsError if no engine can run."""
+        return VoicePreparation(self.engine)
+
+    def prepare_voices(self) -> None:
+        """Let the engine prepare the plugins' voices in the background, the default one first."""
+        voices, default = self.registry.voices, self.settings.default_voice
+        others = [voice for id_, voice in sorted(voices.items()) if id_ != default]
+        if self.workers > 1:
+            random.shuffle(others)  # what one worker has encoded the others find on disk
+        self.preparation.add([voices[default]] if default in voices else [])
+        self.preparation.add(others)
 
     @cached_property
     def resolver(self) -> Resolver:

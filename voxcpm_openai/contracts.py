@@ -235,8 +235,8 @@ class EngineStatus:
 class Engine(ABC):
     """A speech synthesizer.  Subclasses set ``capabilities`` and implement ``synthesize``.
 
-    ``name`` is the ``EngineSpec``'s; the server sets it once the engine has started.  ``version``
-    tells what else its sound depends on, such as its weights: speech is cached by it.
+    ``name``: the ``EngineSpec``'s, set by the server after the start.  ``version``: what else its
+    sound depends on, such as its weights; speech is cached by it.
     """
 
     capabilities: Capabilities
@@ -249,6 +249,9 @@ class Engine(ABC):
 
         Raise InvalidRequest for what the engine cannot say and Overloaded when it is busy.
         """
+
+    def prepare_voice(self, voice: Voice) -> None:  # noqa: B027
+        """Do what the first request with a voice would wait for, while others go first."""
 
     def status(self) -> EngineStatus:
         """Return the state of the engine."""
@@ -263,8 +266,8 @@ class EngineSpec:
     """An engine that a plugin offers.
 
     - ``start(settings)`` loads and warms up the engine; it may take minutes.
-    - ``unavailable_reason(settings)`` returns None, or one sentence that says why the engine
-      cannot run here and how to change that.  It must be quick and import nothing heavy.
+    - ``unavailable_reason(settings)``: None, or a sentence that says why the engine cannot run here
+      and how to change that.  It must be quick and import nothing heavy.
     - ``priority``: ``VOXCPM_ENGINE=auto`` runs the available engine of the highest priority.
     - ``settings``: the plugin's own settings, a class made by ``plugin_settings``.
     - ``install_hint``: how to get this engine and what it is good for, where a request needs it.
@@ -272,8 +275,7 @@ class EngineSpec:
     - ``voice_options``: tables of ``Voice.options`` that it reads, besides that of its own name.
     - ``more_languages``: ISO 639-1 codes, each with a sentence: what to install to speak it.
     - ``capabilities``: those before the start, for ``voxcpm-openai text``; else the defaults.
-    - ``notes(settings)``: what an operator should know of how it runs here, lines that ``check``
-      prints.  It must be quick and import nothing heavy.
+    - ``notes(settings)``: quickly, lines that ``check`` prints of how it runs here.
     - ``free()`` gives back memory that the process keeps, when an idle engine has been stopped.
     - ``device(settings)`` names, as torch does, where it runs.  ``cuda``, or ``auto`` for a GPU if
       there is one: the server has one worker for each GPU, which sees no other.  ``cuda:1``: one

@@ -15,6 +15,7 @@ from voxcpm_openai.contracts import (
     EngineStatus,
     Usage,
     Utterance,
+    Voice,
 )
 
 
@@ -54,6 +55,14 @@ class EngineHandle(Engine):
             self._release()
             return stream  # ``CheckedStream`` reports the problems
         return HeldStream(stream, self._release)
+
+    def prepare_voice(self, voice: Voice) -> None:
+        """Load the engine if needed, and prepare a voice.  Raises Unavailable."""
+        engine = self._acquire()
+        try:
+            engine.prepare_voice(voice)
+        finally:
+            self._release()
 
     def status(self) -> EngineStatus:
         """Return the status of the engine.  Raises Unavailable while it is not loaded."""

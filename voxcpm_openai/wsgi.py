@@ -47,6 +47,7 @@ def _ready() -> None:
     logger.info("%s", ready_line(_context, _listeners))
     if _serving is not None:
         _serving.report_ready()
+    _context.prepare_voices()
 
 
 _serving = current()

@@ -144,10 +144,10 @@ class FixedLengthRunner(ModelRunner):
         self.ended: list[float] = []
         self.made = 0
 
-    def admit(self, slot: int, job: Job) -> None:
-        super().admit(slot, job)
+    def admit(self, slot: int, job: Job) -> bool:
         assert isinstance(job.prepared, TextPlan)
         self._left[slot] = self._length_of(job.prepared.text)
+        return super().admit(slot, job)
 
     def launch(self, slots: Sequence[int]) -> Step:
         self.begun.append(time.perf_counter())

@@ -74,13 +74,13 @@ def test_without_a_clip_the_first_segment_is_the_prompt_of_the_others(
     runner: ModelRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[tuple[int, torch.Tensor | None]] = []
-    prefill = VoxCPM.prefill
+    begin = VoxCPM.begin
 
     def spy(self, slots, slot, ids, prompt=None, reference=None):
         calls.append((len(ids), prompt))
-        prefill(self, slots, slot, ids, prompt, reference)
+        return begin(self, slots, slot, ids, prompt, reference)
 
-    monkeypatch.setattr(VoxCPM, "prefill", spy)
+    monkeypatch.setattr(VoxCPM, "begin", spy)
     engine = BatchedEngine(runner, rows_per_step=2, max_waiting=64, max_wait=600)
     synthesize(engine, DESIGNED)
     engine.stop()

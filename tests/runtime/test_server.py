@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import random
 import urllib.error
 import urllib.request
@@ -14,7 +16,9 @@ import numpy as np
 import pytest
 
 from tests.live.test_soak import ask
+from tests.support import ROOT
 from tests.support.live_server import Server
+from tests.support.socket_client import until
 from tests.support.stock import OPENAI_MODELS
 from voxcpm_openai.testing.tiny_checkpoints import KINDS
 
@@ -46,6 +50,13 @@ def post(server: Server, **fields: object) -> tuple[dict[str, str], bytes]:
     )
     with urllib.request.urlopen(request, timeout=60) as reply:
         return dict(reply.headers), reply.read()
+
+
+def test_stock_voices_are_encoded_without_a_request(kind_and_server: tuple[str, Server]) -> None:
+    """The default one first; the next start finds them on disk."""
+    name = hashlib.sha256((ROOT / "voices" / "alloy.flac").read_bytes()).hexdigest()
+    folder = Path(os.environ["XDG_CACHE_HOME"]) / "voxcpm-openai" / "prompts"
+    until(lambda: any(folder.glob(f"{name}*.safetensors")))
 
 
 def test_every_model_id_returns_audio(kind_and_server: tuple[str, Server]) -> None:

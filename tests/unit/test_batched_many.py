@@ -128,7 +128,7 @@ def test_a_thousand_jobs_leak_no_slot_thread_or_memory(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     # pytest keeps the log records, and with them the tracebacks of failed steps.
-    caplog.set_level(logging.CRITICAL, "voxcpm_openai.runtime.engine.engine")
+    caplog.set_level(logging.CRITICAL, "voxcpm_openai.runtime.engine.step_loop")
     with running(8) as (engine, runner):
         threads = threading.active_count()
         jobs: weakref.WeakSet[Job] = weakref.WeakSet()

@@ -214,6 +214,10 @@ NEVER = threading.Event()
         (changed(synthesize=refuses_a_second), "synthesize raised RuntimeError('busy')"),
         (changed(chunks=raises(ValueError("no"))), "synthesize raised ValueError('no')"),
         (changed(chunks=odd(ValueError("no"))), "'好' with {}: ValueError('no') is not a Request"),
+        (
+            changed(prepare_voice=raises(ValueError("no"))),
+            "prepare_voice raised [ValueError",
+        ),
         (with_chunks("beep"), "yielded 'beep', which is not a Chunk"),
         (with_chunks(Chunk(BEEP.astype(np.float64))), "samples of float64"),
         (with_chunks(Chunk(BEEP[None])), "samples of shape (1, 2400)"),
@@ -241,6 +245,7 @@ def test_a_broken_engine_is_caught(engine: type[Engine], message: str) -> None:
     ("engine", "message"),
     [
         (changed(synthesize=one_at_a_time), "a stream hangs"),
+        (changed(prepare_voice=lambda *_: NEVER.wait()), "prepare_voice hangs"),
         (with_stream(__next__=waits_at_long(lambda _: NEVER)), "did not wake a waiting next()"),
         (
             with_stream(__next__=waits_at_long(lambda stream: stream.closed)),

@@ -86,6 +86,7 @@ ALLOWED_PARTS: dict[str, set[str]] = {
     "engine_handle": {"contract_checks", "contracts"},
     "engine_start": {"contract_checks", "contracts", "errors", "gpus", "registry", "settings"},
     "lifecycle": LEAVES | {"contract_checks", "engine_handle", "engine_start", "registry"},
+    "voice_preparation": {"contracts", "errors", "lifecycle", "voices"},
     "worker_plan": {"gpus", "registry", "settings"},
     "text_planner": LEAVES | {"lexicons", "registry", "text"},
     "speech_request": {"formats"},
@@ -97,20 +98,19 @@ ALLOWED_PARTS: dict[str, set[str]] = {
     | {"accounts", "checked_stream", "limits", "output_chain", "resolve", "speech_request", "text"},
     "cache": {"clips", "contracts", "errors", "files", "settings", "speech_request", "__init__"},
     "context": LEAVES
+    | {"voice_preparation"}
     | set("accounts cache text lexicons lifecycle limits metrics registry resolve voices".split()),
     "load_test": {"audio", "errors", "load_client", "playout"},
     "embedded": {"audio", "contracts", "english", "errors", "gate", "playout"},
-    "runtime": set(
-        "__init__ audio contracts cores errors gpus playout setting_types settings".split()
-    ),
+    "runtime": {"__init__", "audio", "contracts", "cores", "errors", "gpus", "playout", "settings"}
+    | {"setting_types"},
     "web": CORE | {"__init__", "output_chain"},
     "app": {"context", "settings", "web"},
     "server": {"context", "cores", "errors", "lifecycle", "settings", "web"},
     "wsgi": {"addresses", "app", "context", "errors", "gpus", "serving", "settings", "web"},
-    "start_checks": {"accounts", "addresses", "errors", "lexicons", "registry", "settings"}
-    | {"worker_plan"},
+    "start_checks": set("accounts addresses errors lexicons registry settings worker_plan".split()),
     "serving": {"addresses", "settings"},
-    "master": {"addresses", "errors", "metrics", "server", "serving", "settings", "start_checks"}
+    "master": set("addresses errors metrics server serving settings start_checks".split())
     | {"worker_plan"},
     "gunicorn_conf": {"errors", "gpus", "logs", "master", "server", "serving", "settings"},
     "cli": CORE | {"__init__", "load_test", "runtime", "server_check", "start_checks"},

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.support.scheduling import join, scheduler, step, stream
+import pytest
+
+from tests.support.scheduling import fill, join, scheduler, step, stream
 from voxcpm_openai.runtime.engine.scheduler import Scheduler
 from voxcpm_openai.runtime.engine.stream import BatchedStream
 from voxcpm_openai.runtime.engine.timing import StepCostModel
@@ -36,9 +38,9 @@ def test_later_segments_do_not_interrupt_the_current_one() -> None:
     s, text = scheduler(8), stream(6, 6, 6)
     join(s, text)
     counts, underrun = simulate(s, text, base=0.4, row=0.4)
-    assert counts[:5] == [1, 2, 1, 1, 1], "two are tried once and are too slow"
-    assert max(counts) > 1, "more rows are stepped once audio is buffered"
-    assert underrun < 0.5
+    assert counts[:5] == [1] * 5, "two are not tried before audio is buffered for it"
+    assert max(counts) == 2, "more rows are stepped once it is"
+    assert underrun == 0
 
 
 def test_all_rows_are_stepped_together_when_not_even_one_keeps_up() -> None:
@@ -55,6 +57,33 @@ def test_all_rows_are_stepped_together_when_all_keep_up() -> None:
     counts, underrun = simulate(s, text, base=0.1, row=0.1)
     assert counts[:4] == [1, 2, 3, 3]
     assert underrun == 0
+
+
+def test_later_segments_go_on_while_others_wait_for_a_slot() -> None:
+    """Their slots would be free no sooner without."""
+    s, text = scheduler(4), stream(6, 6, 6)
+    join(s, text)
+    fill(s)
+    s.record_step(3, 0.3)
+    join(s, stream(6), stream(6))
+    s.admit(0.1)
+    for slot in (0, 0, 3, 3):
+        step(s, slot, 0.1)
+    assert s.waiting == 1
+    assert s.rows(0.2) == [0, 1, 2, 3]
+    assert s.rows(1.9) == [0, 3], "but not while a listener would hear it"
+
+
+def test_a_step_of_more_rows_takes_no_more_than_its_share() -> None:
+    costs = StepCostModel()
+    assert costs.at_most(3) == 0.0, "nothing is known"
+    costs.record(2, 0.4)
+    assert [costs.at_most(rows) for rows in (1, 2, 4)] == [0.4, 0.4, 0.8]
+    costs.record(4, 0.5)
+    assert [costs.at_most(rows) for rows in (2, 3, 8)] == pytest.approx([0.4, 0.5, 1.0])
+    for _ in range(100):
+        costs.keeps_up(4, 0.1)
+    assert costs.at_most(4) == 0.5, "it does not fade as the costs that forbid more rows do"
 
 
 def test_the_time_of_a_step_without_rows_is_ignored() -> None:

@@ -63,6 +63,7 @@ def check_engine(
     check.native_speeds()
     check.streams_at_once()
     check.continued_streams()
+    check.prepared_voice()
     check.close_before_the_first_chunk()
     check.close_between_chunks()
     check.close_while_next_waits()
@@ -130,6 +131,26 @@ class _Check:
                 raise AssertionError(f"after the last chunk, continuation: {error!r}") from error
             for stream in streams:
                 _close(stream)
+
+    def prepared_voice(self) -> None:
+        """``prepare_voice`` returns while a stream speaks, and does not end it."""
+        stream = self.start(self.utterance(2))
+        reader = StreamReader(stream)
+        ended = threading.Event()
+        errors: list[BaseException] = []
+
+        def prepare() -> None:
+            try:
+                self.engine.prepare_voice(self.voice)
+            except BaseException as error:  # noqa: BLE001  (reported below)
+                errors.append(error)
+            ended.set()
+
+        threading.Thread(target=prepare, daemon=True).start()
+        _assert(reader.wait_for_end(self.timeout), f"a stream hangs: {self._waited()}")
+        _assert(reader.error is None, f"beside prepare_voice, a stream raised {reader.error!r}")
+        _assert(ended.wait(self.timeout), f"prepare_voice hangs: {self._waited()}")
+        _assert(not errors, f"prepare_voice raised {errors!r}")
 
     def close_before_the_first_chunk(self) -> None:
         """``close()`` ends a stream that was never read, and may be called twice."""

@@ -20,7 +20,7 @@ from voxcpm_openai.contracts import AudioStream, Segment, Utterance, Voice
 from voxcpm_openai.errors import InvalidRequest
 from voxcpm_openai.runtime.engine.engine import BatchedEngine
 from voxcpm_openai.runtime.engine.job import RETRIES, Job, JobState, seed_of
-from voxcpm_openai.runtime.engine.runner_protocol import FinishedStep, Step
+from voxcpm_openai.runtime.engine.runner_protocol import FinishedStep, Step, VoiceWork
 from voxcpm_openai.runtime.errors import DeviceError
 
 RATE = 4_000
@@ -77,7 +77,12 @@ class MockRunner:
         self.failed: list[Job] = []  # the jobs of steps that failed
         self.admitted: list[tuple[Job, object]] = []
         self.in_step: Callable[[], None] = lambda: None
+        self.work_of: Callable[[Voice], VoiceWork | None] = lambda _voice: None
         self._changed = threading.Condition()
+
+    def voice_work(self, voice: Voice) -> VoiceWork | None:
+        """Return what ``work_of`` returns: by default nothing is to be encoded."""
+        return self.work_of(voice)
 
     def prepare_segment(self, _utterance: Utterance, segment: Segment) -> Script:
         """Return the commands of a segment's text."""
@@ -91,8 +96,8 @@ class MockRunner:
             raise DeviceError("lost")
         return Script(words, len(words))
 
-    def admit(self, slot: int, job: Job) -> None:
-        """Put a job into an empty slot."""
+    def admit(self, slot: int, job: Job) -> bool:
+        """Put a job into an empty slot; there is no prompt to read."""
         assert slot in range(self.slots)
         assert slot not in self.live, "the slot is in use"
         with self._changed:
@@ -102,6 +107,11 @@ class MockRunner:
         self._raise(job, "bad", ValueError)
         self._raise(job, "unsayable", InvalidRequest)
         self._raise(job, "lost", DeviceError)
+        return False
+
+    def read(self, slot: int, *, whole: bool) -> bool:  # noqa: ARG002
+        """Read nothing."""
+        return True
 
     def launch(self, slots: Sequence[int]) -> Step:
         """Run a step; it is done at once."""
@@ -210,10 +220,10 @@ class AheadRunner(MockRunner):
         """Record a call for a step."""
         self.calls.append((what, number))
 
-    def admit(self, slot: int, job: Job) -> None:
+    def admit(self, slot: int, job: Job) -> bool:
         """Put a job into an empty slot."""
         self.prefill_left[slot] = words_of(job).get("prefill", 0)
-        super().admit(slot, job)
+        return super().admit(slot, job)
 
     def launch(self, slots: Sequence[int]) -> LateStep:
         """Launch a step; its audio arrives later."""

@@ -105,7 +105,9 @@ def _candidates(design: Design, count: int, engine: Engine) -> list[Candidate]:
 
 def _kept(id_: str) -> DesignedVoice:
     """Make a candidate a voice; return it in OpenAI's shape."""
-    voice = current_context().store.keep(id_, current_principal())
+    ctx = current_context()
+    voice = ctx.store.keep(id_, current_principal())
+    ctx.preparation.add([voice])
     log_context(voice=voice.id)
     return {
         "object": "audio.voice",

@@ -162,6 +162,7 @@ def add_voice() -> AddedVoice | DesignedVoice:
         language=language,
         consent=fields.get("consent"),
     )
+    ctx.preparation.add([voice])
     log_context(voice=voice.id, audio_s=round(sample.seconds, 2))
     return {
         "object": "audio.voice",

@@ -94,10 +94,10 @@ class PacedRunner(MockRunner):
         patches = math.ceil(characters * CHARACTER_SECONDS / self.patch_seconds)
         return Script({"length": patches}, characters)
 
-    def admit(self, slot: int, job: Job) -> None:
+    def admit(self, slot: int, job: Job) -> bool:
         """Put a job into an empty slot, and forget those before."""
         self.admitted.clear()
-        super().admit(slot, job)
+        return super().admit(slot, job)
 
     def launch(self, slots: Sequence[int]) -> PacedStep:
         """Make a patch for each row, available when this step and those before are done."""

@@ -9,27 +9,27 @@ from __future__ import annotations
 import logging
 import resource
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from voxcpm_openai.contracts import Segment, Utterance
+from voxcpm_openai.contracts import Segment, Utterance, Voice
 from voxcpm_openai.errors import InvalidRequest
 from voxcpm_openai.runtime.device import devices
 from voxcpm_openai.runtime.device.capture import Capture
+from voxcpm_openai.runtime.device.clip_encoding import ClipEncoding
 from voxcpm_openai.runtime.device.cuda_graphs import GraphRunner
 from voxcpm_openai.runtime.device.execution_path import SAFE, PathReport
 from voxcpm_openai.runtime.device.faults import device_faults
+from voxcpm_openai.runtime.device.unpadded import UnpaddedRunner
 from voxcpm_openai.runtime.device.voice_cache import VoiceCache
 from voxcpm_openai.runtime.device.watched_step import WatchedStep, reported
 from voxcpm_openai.runtime.engine.job import Job
-from voxcpm_openai.runtime.engine.runner_protocol import FinishedStep, Step
+from voxcpm_openai.runtime.engine.runner_protocol import Step
 from voxcpm_openai.runtime.engine.thread_count import ThreadCount
 from voxcpm_openai.runtime.errors import DeviceError, WrongAudio
-from voxcpm_openai.runtime.model.noise import Noise
 from voxcpm_openai.runtime.model.ops import TorchOps
 from voxcpm_openai.runtime.model.state import KVPrefix, SpeakerPrompt
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
@@ -80,7 +80,6 @@ class SlotState:
     """The job in a slot, and its patches."""
 
     job: Job
-    seed: int
     patches: list[Tensor] = field(default_factory=list)  # each [P, C]
 
 
@@ -118,7 +117,8 @@ class ModelRunner:
         # Graphs need a padding slot.
         self._slots = model.new_slots(slots + (capture is not None), length)
         self._graphs = None if capture is None else GraphRunner(model, self._slots, capture)
-        self._noise = Noise(model.device)
+        self._unpadded = UnpaddedRunner(model, self._slots, threads)
+        self._steps = self._graphs or self._unpadded
         self._slot_states: dict[int, SlotState] = {}
 
     def capture(self, seconds: float) -> None:
@@ -144,6 +144,19 @@ class ModelRunner:
         """The number of rows that the batch may have."""
         return self._count
 
+    def voice_work(self, voice: Voice) -> ClipEncoding | None:
+        """Encode a voice's clip; on a CPU return that work, if it is not done.
+
+        Raises InvalidRequest.
+        """
+        if voice.audio is None:
+            return None
+        if self._graphs is None:
+            return self._voices.begin(voice.audio)
+        with device_faults():
+            self._voices.get(voice.audio)
+        return None
+
     def prepare_segment(self, utterance: Utterance, segment: Segment) -> TextPlan:
         """Tokenize a segment and encode the voice's clip.  Raises InvalidRequest."""
         voice, text = utterance.voice, segment.text
@@ -165,8 +178,8 @@ class ModelRunner:
         room = self._room(len(ids) + len(clip.latents))
         return TextPlan(direction, text, ids, room, prompt=clip.prompt)
 
-    def admit(self, slot: int, job: Job) -> None:
-        """Put a job into a free slot."""
+    def admit(self, slot: int, job: Job) -> bool:
+        """Put a job into a free slot; return whether ``read`` can read its prompt."""
         prepared = job.prepared
         assert isinstance(prepared, TextPlan)
         ids: tuple[int, ...] = prepared.ids
@@ -176,20 +189,26 @@ class ModelRunner:
                 joined = join_texts(job.continuation.text, prepared.text)
                 ids = self._ids(prepared.direction + joined)
                 prompt = self._prompt(job.continuation)
-            if self._graphs is None:
-                self._model.prefill(self._slots, slot, ids, prompt, prepared.reference)
-            else:
-                parts = self._model.begin(self._slots, slot, ids, prompt, prepared.reference)
-                self._graphs.begin(slot, parts, seed=job.seed, cfg=job.cfg, steps=job.steps)
-        self._slot_states[slot] = SlotState(job, job.seed)
+            parts = self._model.begin(self._slots, slot, ids, prompt, prepared.reference)
+            self._steps.begin(slot, parts, seed=job.seed, cfg=job.cfg, steps=job.steps)
+        self._slot_states[slot] = SlotState(job)
+        return self._graphs is None
+
+    def read(self, slot: int, *, whole: bool) -> bool:
+        """Read a part of a row's prompt, or all of it; return whether nothing is left.
+
+        With padded batches a step reads the prompts of its rows itself.
+        """
+        if self._graphs is not None:
+            return True
+        with self._on_device():
+            return self._unpadded.read(slot, whole=whole)
 
     def launch(self, slots: Sequence[int]) -> Step:
         """Start to advance these rows by one patch."""
         with reported(self._handle_fault), self._on_device():
-            if self._graphs is None:
-                return WatchedStep(self._step_unpadded(slots), self._handle_fault)
-            step = self._graphs.launch(slots)
-            patches = self._graphs.latents[: len(step.slots)].clone()  # [B, P, C]
+            step = self._steps.launch(slots)
+            patches = self._steps.latents[: len(step.slots)].clone()  # [B, P, C]
             self._store_patches(step.slots, patches)
             return WatchedStep(step, self._handle_fault)
 
@@ -205,35 +224,6 @@ class ModelRunner:
             )
             self._model.use(TorchOps())
             self._graphs.fall_back()
-
-    def _step_unpadded(self, slots: Sequence[int]) -> FinishedStep:
-        """Run a step of exactly these rows."""
-        states = [self._slot_states[slot] for slot in slots]
-        solver_steps = [state.job.steps for state in states]
-        kind = (len(states), sum(solver_steps))
-        with nullcontext() if self._threads is None else self._threads.step(kind):
-            return self._make_patches(slots, states, solver_steps)
-
-    def _make_patches(
-        self, slots: Sequence[int], states: Sequence[SlotState], solver_steps: Sequence[int]
-    ) -> FinishedStep:
-        frames, channels = self._model.latent_shape
-        seeds, numbers, cfg = (
-            torch.tensor(values).to(self._model.device, non_blocking=True)
-            for values in (
-                [state.seed for state in states],
-                [len(state.patches) for state in states],
-                [state.job.cfg for state in states],
-            )
-        )  # [B] each
-        noise = self._noise(seeds, numbers, channels, frames)  # [B, C, P]
-        latents, stop_flags = self._model.step(
-            self._slots, slots, noise, solver_steps, cfg
-        )  # [B, P, C], [B]
-        samples = self._model.decode(self._slots, slots, latents)  # [B, patch_samples]
-        self._store_patches(slots, latents)
-        rows = [np.array(row) for row in samples.cpu().numpy()]
-        return FinishedStep(slots, list(zip(stop_flags.tolist(), rows, strict=True)))
 
     def _store_patches(self, slots: Sequence[int], latents: Tensor) -> None:
         """Store the patches ``[B, P, C]`` of these rows for a continuation."""

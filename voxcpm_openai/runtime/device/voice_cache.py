@@ -1,9 +1,10 @@
 """Encoded voice clips, cached in memory and on disk.
 
-Encoding a clip takes seconds on a CPU, so it runs in the request's thread, outside the loop, and is
-cached: in memory for the voices used last, on disk by the content of the clip and the model.  A
-deleted clip leaves nothing behind: its memory is freed at the next lookup, its files when the voice
-is deleted (``voices/store`` finds them by the SHA-256 of the clip, their name's first part).
+Encoding a clip takes seconds on a CPU, so it is cached: in memory for the voices used last, on disk
+by the content of the clip and the model.  ``get`` encodes beside the steps, as suits a GPU; on a
+CPU ``begin`` returns the work in parts, for the thread that steps.  A deleted clip leaves nothing
+behind: its memory is freed at the next lookup, its files when the voice is deleted
+(``voices/store`` finds them by the SHA-256 of the clip, their name's first part).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import hashlib
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from voxcpm_openai.runtime.device import devices
+from voxcpm_openai.runtime.device.clip_encoding import (
+    ClipEncoding,
+    latents_in_parts,
+    prefix_in_parts,
+    prompt_in_parts,
+)
 from voxcpm_openai.runtime.model.state import KVPrefix, SpeakerPrompt
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
 from voxcpm_openai.runtime.model.voxcpm2 import VoxCPM2
@@ -68,7 +75,7 @@ class _Entry:
 
 
 class VoiceCache:
-    """The encoded clips of one model.  Thread-safe; each clip is encoded once."""
+    """The encoded clips of one model.  Thread-safe; each clip is encoded once by each way."""
 
     def __init__(self, model: VoxCPM, name: str, folder: Path | None = None) -> None:
         """``name`` identifies the model on disk; without a ``folder`` nothing is stored there."""
@@ -78,14 +85,12 @@ class VoiceCache:
         self._entries: OrderedDict[str, _Entry] = OrderedDict()  # the one used last at the end
         self._lock = threading.Lock()
         self._encoding: dict[str, threading.Lock] = {}
+        self._begun: dict[str, ClipEncoding] = {}
         self._encoder = _GPUEncoder(model.device) if devices.is_asynchronous(model.device) else None
 
     def get(self, clip: Path) -> EncodedVoice:
         """Return the encoded clip.  Raises InvalidRequest for a file without audio."""
-        from voxcpm_openai.audio import clip_content  # late: without clips it is not needed
-
-        content = clip_content(clip)
-        key = f"{hashlib.sha256(content).hexdigest()}-{self._name}"
+        key = self._key(clip)
         with self._lock:
             self._drop_orphans()
             if (voice := self._lookup(key, clip)) is not None:
@@ -98,11 +103,41 @@ class VoiceCache:
             run = run_in_fresh_thread if self._encoder is None else self._encoder.run
             voice = run(lambda: self._encode(key, clip))
             with self._lock:
-                self._entries[key] = _Entry(voice, {clip})
                 self._encoding.pop(key, None)
-                while len(self._entries) > MAX_ENTRIES:
-                    self._entries.popitem(last=False)
+            self._keep(key, clip, voice)
         return voice
+
+    def begin(self, clip: Path) -> ClipEncoding | None:
+        """Return the work of encoding a clip, or None if it is in memory; then ``get`` is quick.
+
+        While it is not done, each call returns the same.  Raises as ``get`` does.
+        """
+        key = self._key(clip)
+        with self._lock:
+            self._drop_orphans()
+            if self._lookup(key, clip) is not None or key in self._begun:
+                return self._begun.get(key)
+        latents, samples = self._stored(key), None
+        if latents is None:
+            samples = self._samples(clip)
+        encoding = ClipEncoding(self._in_parts(key, clip, latents, samples))
+        with self._lock:
+            if self._lookup(key, clip) is not None:
+                return None
+            return self._begun.setdefault(key, encoding)
+
+    def _key(self, clip: Path) -> str:
+        """Return the name of a clip's latents: what deletes the clip finds them by its hash."""
+        from voxcpm_openai.audio import clip_content  # late: without clips it is not needed
+
+        return f"{hashlib.sha256(clip_content(clip)).hexdigest()}-{self._name}"
+
+    def _keep(self, key: str, clip: Path, voice: EncodedVoice) -> None:
+        """Keep a voice in memory, in place of those that were not used for the longest time."""
+        with self._lock:
+            self._entries[key] = _Entry(voice, {clip})
+            while len(self._entries) > MAX_ENTRIES:
+                self._entries.popitem(last=False)
 
     def _lookup(self, key: str, clip: Path) -> EncodedVoice | None:
         """Return a cached voice and mark it as used last.  The lock is held."""
@@ -126,26 +161,67 @@ class VoiceCache:
                 return EncodedVoice(latents, self._model.prefix(latents))
             return EncodedVoice(latents, prompt=self._model.prompt(latents))
 
+    def _in_parts(
+        self, key: str, clip: Path, latents: Tensor | None, samples: Tensor | None
+    ) -> Iterator[None]:
+        """Encode ``samples [N]``, or go on from ``latents [T, P, C]``, and keep the voice.
+
+        If that fails, the next ``begin`` starts anew.
+        """
+        model = self._model
+        try:
+            if samples is not None:
+                latents = yield from latents_in_parts(model, samples)
+                self._store(key, clip, latents)
+            assert latents is not None
+            if isinstance(model, VoxCPM2):
+                voice = EncodedVoice(latents, (yield from prefix_in_parts(model, latents)))
+            else:
+                voice = EncodedVoice(latents, prompt=(yield from prompt_in_parts(model, latents)))
+            self._keep(key, clip, voice)
+        finally:
+            with self._lock:
+                self._begun.pop(key, None)
+
     def _latents(self, key: str, clip: Path) -> Tensor:
         """Return the latents of a clip, ``[T, P, C]``, from disk if they are there."""
-        path = None if self._folder is None else self._folder / f"{key}.safetensors"
-        if path is not None and path.is_file():
-            try:
-                return load_file(path)["latents"]
-            except (SafetensorError, KeyError, OSError):
-                path.unlink(missing_ok=True)  # truncated: encode again
+        if (stored := self._stored(key)) is not None:
+            return stored
+        reference = isinstance(self._model, VoxCPM2)
+        latents = self._model.encode(self._samples(clip), reference=reference).cpu()
+        self._store(key, clip, latents)
+        return latents
+
+    def _samples(self, clip: Path) -> Tensor:
+        """Return the samples of a clip, ``[N]``.  Raises InvalidRequest."""
         from voxcpm_openai.audio import read_clip  # late, as above
 
-        samples = torch.from_numpy(read_clip(clip, self._model.encoder_rate))  # [N]
-        latents = self._model.encode(samples, reference=isinstance(self._model, VoxCPM2)).cpu()
-        if path is not None:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # voices are private
-            temporary = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.part")
-            save_file({"latents": latents.contiguous()}, temporary)
-            temporary.replace(path)
-            if not clip.exists():  # deleted meanwhile: its deletion did not find this file
-                path.unlink(missing_ok=True)
-        return latents
+        return torch.from_numpy(read_clip(clip, self._model.encoder_rate))  # [N]
+
+    def _path(self, key: str) -> Path | None:
+        return None if self._folder is None else self._folder / f"{key}.safetensors"
+
+    def _stored(self, key: str) -> Tensor | None:
+        """Return latents ``[T, P, C]`` from disk, or None if they are not there."""
+        path = self._path(key)
+        if path is None or not path.is_file():
+            return None
+        try:
+            return load_file(path)["latents"]
+        except (SafetensorError, KeyError, OSError):
+            path.unlink(missing_ok=True)  # truncated: encode again
+            return None
+
+    def _store(self, key: str, clip: Path, latents: Tensor) -> None:
+        """Keep the latents ``[T, P, C]`` of a clip on disk, unless it was deleted meanwhile."""
+        if (path := self._path(key)) is None:
+            return
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # voices are private
+        temporary = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.part")
+        save_file({"latents": latents.contiguous()}, temporary)
+        temporary.replace(path)
+        if not clip.exists():  # its deletion did not find this file
+            path.unlink(missing_ok=True)
 
 
 class _GPUEncoder:

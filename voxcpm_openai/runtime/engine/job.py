@@ -88,7 +88,8 @@ class Job:
     done before this one starts; ``continuation`` is what the runner made of that one, or of the
     first job of an earlier stream.  ``leads``: later jobs get what the runner makes of this one.
     ``patches`` counts the patches of this attempt; ``ended`` tells that the last of them was
-    launched, although its audio may still be in flight.
+    launched, although its audio may still be in flight; ``reading``, that its prompt is still to be
+    read before it can be stepped.
     """
 
     def __init__(
@@ -120,6 +121,7 @@ class Job:
         self.leads = leads
         self.continuation = continuation
         self.state = JobState.WAITING
+        self.reading = False
         self.retries = RETRIES
         self._segment = segment
         self._rate = rate

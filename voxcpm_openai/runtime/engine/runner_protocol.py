@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from voxcpm_openai.contracts import Samples, Segment, Utterance
+from voxcpm_openai.contracts import Samples, Segment, Utterance, Voice
 from voxcpm_openai.runtime.engine.job import Job, PreparedSegment
 
 
@@ -54,12 +54,22 @@ class FinishedStep:
         return [samples for _, samples in self.patches]
 
 
+class VoiceWork(Protocol):
+    """The work that makes a voice ready, in parts that take as long as a step or less."""
+
+    def run_part(self) -> bool:
+        """Do the next part, in the engine's thread; return whether it was the last one.
+
+        An exception ends the work, and fails the requests that wait for it.
+        """
+
+
 class Runner(Protocol):
     """Owns the model and the contents of the slots.  It starts no thread.
 
-    The engine's thread calls ``admit``, ``launch``, ``release``, ``continuation_from`` and
-    ``work_idle``; other threads call ``prepare_segment`` and ``status`` at any time.  All of them,
-    and the methods of a step, may raise DeviceError.
+    The engine's thread calls ``admit``, ``read``, ``launch``, ``release``, ``continuation_from``
+    and ``work_idle``; other threads call ``voice_work``, ``prepare_segment`` and ``status`` at any
+    time.  All of them, and the methods of a step, may raise DeviceError.
 
     With an asynchronous device, all of these may be called during a step: what they ask of the
     device runs after it.  At most two steps are in flight.
@@ -77,15 +87,32 @@ class Runner(Protocol):
     def slots(self) -> int:
         """The number of rows that the batch may have; slots are numbered from 0."""
 
-    def prepare_segment(self, utterance: Utterance, segment: Segment) -> PreparedSegment:
-        """Tokenize a segment and encode the voice's clip.  Raises RequestError."""
+    def voice_work(self, voice: Voice) -> VoiceWork | None:
+        """Encode a voice's clip, or return that work if the engine's thread is to do it.
 
-    def admit(self, slot: int, job: Job) -> None:
-        """Put a job into a free slot.
+        While it is not done, each call for the same clip returns the same object; None: there is
+        nothing to do.  Raises RequestError.
+        """
+
+    def prepare_segment(self, utterance: Utterance, segment: Segment) -> PreparedSegment:
+        """Tokenize a segment, and encode the voice's clip if ``voice_work`` has not.
+
+        Raises RequestError.
+        """
+
+    def admit(self, slot: int, job: Job) -> bool:
+        """Put a job into a free slot; return whether ``read`` may read its prompt before a step.
 
         Its ``prepared``, ``continuation``, ``seed``, ``cfg`` and ``steps`` count.
 
         An exception fails the job's utterance; ``release`` follows in any case.
+        """
+
+    def read(self, slot: int, *, whole: bool) -> bool:
+        """Read the next part of a row's prompt, or all of it; return whether nothing is left.
+
+        Only after ``admit`` has returned True.  A step reads what is left.  An exception fails the
+        job's utterance.
         """
 
     def launch(self, slots: Sequence[int]) -> Step:

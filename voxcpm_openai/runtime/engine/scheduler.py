@@ -73,6 +73,7 @@ class Scheduler:
         # Slots that later segments of a text leave to new requests.
         self._reserved = min(slots - 1, max(1, slots // 4))
         self._step_cost = StepCostModel()
+        self._step_seconds = self._read_seconds = 0.0  # of the last step, and part of a prompt
         self._free = list(range(slots))  # a heap: low slots first keep the batch dense
         self._streams: dict[BatchedStream, None] = {}  # in order of arrival
 
@@ -110,6 +111,14 @@ class Scheduler:
         iterations_per_step = math.ceil(len(jobs) / self._rows_per_step)
         return patches * iterations_per_step * self.iteration_seconds
 
+    def spare_seconds(self, now: float) -> float:
+        """Return how long all listeners can do without the engine and have ``MIN_HEADROOM`` left.
+
+        It is negative if one of them cannot, and infinite if there is none.
+        """
+        deadlines = (stream.clock.deadline for stream in self._streams)
+        return min(deadlines, default=math.inf) - now - MIN_HEADROOM
+
     def record_iteration(self, seconds: float) -> None:
         """Record the duration of an iteration of the engine's loop."""
         self.iteration_seconds = smoothed(self.iteration_seconds, seconds)
@@ -117,13 +126,18 @@ class Scheduler:
     def record_step(self, rows: int, seconds: float) -> None:
         """Record the duration of a step of ``rows`` rows."""
         self._step_cost.record(rows, seconds)
+        self._step_seconds = seconds
+
+    def record_read(self, seconds: float) -> None:
+        """Record how long a part of a prompt took."""
+        self._read_seconds = seconds
 
     def admit(self, now: float) -> list[tuple[int, BatchRow]]:
         """Give free slots to waiting jobs; return the slots and their new rows.
 
-        Jobs that a listener waits for come first.  The others join one at a time and alone, since
-        prefilling holds up the other rows, and not while a larger batch would be too slow for
-        rows that are urgent.
+        Jobs that a listener waits for come first.  The others join one at a time and alone.  While
+        a larger batch would be too slow for rows that are urgent, only the next segment of each
+        text does, so that its prompt can be read before it is needed.
         """
         if not self.waiting:
             return []
@@ -131,27 +145,46 @@ class Scheduler:
         waiting.sort(key=lambda stream: stream.clock.deadline)
         if waiting or len(self._free) <= self._reserved:
             return [self._place(s, s.current) for s in waiting[: len(self._free)]]
-        if self._urgent_slots([row.stream for row in self.live.values()], 1, now):
-            return []
+        pressed = self._urgent_slots([row.stream for row in self.live.values()], 1, now)
         ready = [
             (deadline, number, stream, job)
             for number, stream in enumerate(self._streams)
             for job, deadline in _first(1, JobState.WAITING, stream)
             if job.after is None or job.after.state is JobState.DONE
+            if not pressed or job.index == stream.current.index + 1
         ]
         if not ready:
             return []
         _, _, stream, job = min(ready, key=lambda entry: entry[:2])
         return [self._place(stream, job)]
 
+    def reading(self, now: float) -> list[tuple[int, BatchRow, bool]]:
+        """Return the rows whose prompts are read before the next step, and whether to the end.
+
+        To the end where a listener waits.  Of the others, the one that is due first gets a part, if
+        no listener runs out of audio for it, or all of them do so anyway.
+        """
+        rows = [(slot, row) for slot, row in self.live.items() if row.job.reading]
+        awaited = [(slot, row, True) for slot, row in rows if row.stream.current is row.job]
+        if awaited or not rows:
+            return awaited
+        read_seconds = self._read_seconds or self._step_seconds
+        if self._runs_dry(now + read_seconds + self._step_seconds):
+            played = [row.stream for row in self._going().values() if row.stream.current is row.job]
+            if self._keeps_up(played):
+                return []
+        deadlines = self._deadlines()
+        return [(*min(rows, key=lambda entry: deadlines[entry[1].job]), False)]
+
     def rows(self, now: float) -> list[int]:
         """Return the slots to step now: all, or the ``rows_per_step`` with the earliest deadlines.
 
-        A job that has ended is not stepped; it leaves when its audio has arrived.  If a step of
-        all rows is slower than playback and one of the urgent rows is not, only these are stepped:
-        later segments of a text must not interrupt the one that is being played.
+        A job that has ended is not stepped; it leaves when its audio has arrived.  Nor is one whose
+        prompt is still read.  If a step of all rows is slower than playback and one of the urgent
+        rows is not, only these are stepped: later segments of a text must not interrupt the one
+        that is being played.
         """
-        going = {slot: row for slot, row in self.live.items() if not row.job.ended}
+        going = self._going()
         slots = self._urgent_slots([row.stream for row in going.values()], 0, now) or list(going)
         if len(slots) > self._rows_per_step:
             deadlines = self._deadlines()
@@ -164,16 +197,38 @@ class Scheduler:
         """Return the slots to step instead of all, or none.
 
         ``streams``: those of the rows of a full step; ``joining``: rows that would be added to it.
+        Later segments wait anyway if a listener has not enough audio for the longest time that a
+        full step may take: how long it does may not be known.
         """
-        if self._keeps_up(streams, joining):
+        together = list(streams)
+        close = self._runs_dry(now + self._step_cost.at_most(len(together) + joining))
+        if self._keeps_up(together, joining) and not close:
             return []
-        deadlines = self._deadlines()
-        urgent = {
-            slot: row
-            for slot, row in self.live.items()
-            if not row.job.ended and deadlines[row.job] < now + MIN_HEADROOM
+        deadlines, going = self._deadlines(), self._going()
+        urgent = {s: row for s, row in going.items() if deadlines[row.job] < now + MIN_HEADROOM}
+        played = {
+            s: row
+            for s, row in (going if close else urgent).items()
+            if row.stream.current is row.job
         }
-        return list(urgent) if self._keeps_up([r.stream for r in urgent.values()]) else []
+        for rows in (played,) if close else (urgent, played):
+            if self._keeps_up([row.stream for row in rows.values()]):
+                return list(rows)
+        return []
+
+    def _runs_dry(self, moment: float) -> bool:
+        """Return whether a listener whose row is stepped runs out of audio before this moment."""
+        return any(
+            stream.clock.deadline < moment
+            for stream in self._streams
+            if stream.current.state is not JobState.WAITING
+        )
+
+    def _going(self) -> dict[int, BatchRow]:
+        """Return the rows that can be stepped."""
+        return {
+            slot: row for slot, row in self.live.items() if not (row.job.ended or row.job.reading)
+        }
 
     def _keeps_up(self, streams: Iterable[BatchedStream], joining: int = 0) -> bool:
         """Return whether a step of a row of each stream is as fast as its listeners play.

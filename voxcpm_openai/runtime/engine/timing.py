@@ -27,6 +27,7 @@ class StepCostModel:
 
     def __init__(self) -> None:
         self._seconds: dict[int, float] = {}  # by the number of rows
+        self._measured: dict[int, float] = {}  # the same, without a decay
 
     def record(self, rows: int, seconds: float) -> None:
         """Record the duration of a step.  A step without rows, which only prefills, is ignored."""
@@ -35,7 +36,7 @@ class StepCostModel:
         for fewer in self._seconds:
             if fewer < rows:
                 self._seconds[fewer] = min(self._seconds[fewer], seconds)
-        self._seconds[rows] = seconds
+        self._seconds[rows] = self._measured[rows] = seconds
 
     def keeps_up(self, rows: int, within: float) -> bool:
         """Return whether a step of ``rows`` rows takes at most ``within`` seconds or is unknown."""
@@ -45,6 +46,14 @@ class StepCostModel:
         for count in slow:
             self._seconds[count] *= COST_DECAY
         return not slow
+
+    def at_most(self, rows: int) -> float:
+        """Return what a step of ``rows`` rows may take in seconds; 0 before the first was measured.
+
+        Further rows cost no more than those before them, which share the weights.
+        """
+        known = self._measured.items()
+        return min((seconds * max(1.0, rows / count) for count, seconds in known), default=0.0)
 
 
 class LaunchTimer:

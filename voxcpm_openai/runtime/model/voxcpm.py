@@ -152,7 +152,7 @@ class VoxCPM:
         reference: Tensor | KVPrefix | None = None,
     ) -> None:
         """Begin a stream in a slot, as ``begin`` does, and prefill it."""
-        self._prefill(slots, slot, self.begin(slots, slot, ids, prompt, reference))
+        self.prefill_next(slots, slot, self.begin(slots, slot, ids, prompt, reference))
 
     @torch.inference_mode()
     def begin(
@@ -259,8 +259,12 @@ class VoxCPM:
         text: SequencePart = [*ids, AUDIO_START]
         return [text] if prompt is None else [text, prompt.tokens]
 
-    def _prefill(self, slots: Slots, slot: int, parts: list[SequencePart]) -> None:
-        """Run the parts through both language models, at the slot's next positions."""
+    @torch.inference_mode()
+    def prefill_next(self, slots: Slots, slot: int, parts: Sequence[SequencePart]) -> None:
+        """Run the next parts of a sequence through both language models.
+
+        After the last ones the first patch can be made.
+        """
         x = torch.cat([self._embed(part) for part in parts])  # [T, W]
         is_audio = torch.cat(
             [torch.full((len(part), 1), isinstance(part, Tensor)) for part in parts]

@@ -40,7 +40,7 @@ class VoxCPM2(VoxCPM):
     def prefix(self, reference: Tensor) -> KVPrefix:
         """Prefill a reference ``[T, P, C]``, once for all texts that follow it."""
         slots = self.new_slots(1, len(reference) + 2)
-        self._prefill(slots, 0, self._reference_parts(reference))
+        self.prefill_next(slots, 0, self._reference_parts(reference))
         return slots.save(0)
 
     def _parts(

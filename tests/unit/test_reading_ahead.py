@@ -1,0 +1,170 @@
+"""The prompts of later segments are read beside the rows, so that a long text is not interrupted.
+
+The whole engine on a fake clock: a runner whose steps and prompts take the time of a CPU, in
+multiples of the duration of a patch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from tests.support.clock import Clock
+from voxcpm_openai import Segment, Utterance, text
+from voxcpm_openai.playout import PlayoutClock
+from voxcpm_openai.runtime.engine.engine import BatchedEngine
+from voxcpm_openai.runtime.engine.job import Job
+from voxcpm_openai.runtime.engine.runner_protocol import Step
+from voxcpm_openai.testing.mock_runner import CLONE, MockRunner, Script, collect
+
+PATCH_SECONDS = MockRunner.patch_seconds
+CHARACTER_SECONDS = 0.065
+CLIP_TOKENS = 72
+"""Of a clip of 5 s: its words, and its patches."""
+PART = 32
+"""Tokens of a part of a prompt."""
+SENTENCE = "The harbour was quiet at this hour, and the boats lay still on the dark water. "
+
+
+@dataclass(frozen=True)
+class Costs:
+    """How long things take, in multiples of a patch: 0.16 s of audio for VoxCPM1.5."""
+
+    one_row: float
+    more_rows: float
+    reading: float = 0.35
+    token: float = 0.01
+
+    def step(self, rows: int) -> float:
+        return (self.one_row + self.more_rows * (rows - 1)) * PATCH_SECONDS
+
+    def read(self, tokens: int) -> float:
+        return (self.reading + self.token * tokens) * PATCH_SECONDS
+
+
+AT_5_STEPS = Costs(one_row=0.75, more_rows=0.4)
+"""One row keeps up, two rows do not."""
+BARELY = Costs(one_row=0.95, more_rows=0.5)
+TOO_SLOW = Costs(one_row=1.2, more_rows=0.2)
+
+
+@dataclass
+class Heard:
+    """What a listener hears: seconds of audio and, after its start, of silence between."""
+
+    first: float | None = None
+    audio: float = 0.0
+    silent: list[float] = field(default_factory=list)
+
+
+class PacedRunner(MockRunner):
+    """Advances a clock; ``reads`` has the tokens of each part, ``unread`` what a step had to."""
+
+    def __init__(self, clock: Clock, costs: Costs, slots: int = 8) -> None:
+        super().__init__(slots)
+        self.clock, self.costs = clock, costs
+        self.left: dict[int, int] = {}
+        self.reads: list[int] = []
+        self.unread: list[int] = []
+        self.widths: list[int] = []
+
+    def prepare_segment(self, utterance: Utterance, segment: Segment) -> Script:
+        patches = math.ceil(len(segment.text) * CHARACTER_SECONDS / PATCH_SECONDS)
+        return Script({"length": patches}, CLIP_TOKENS + len(segment.text) // 4)
+
+    def admit(self, slot: int, job: Job) -> bool:
+        super().admit(slot, job)
+        self.left[slot] = job.prepared.tokens
+        return True
+
+    def read(self, slot: int, *, whole: bool) -> bool:
+        tokens = self.left[slot] if whole else min(PART, self.left[slot])
+        self.left[slot] -= tokens
+        self.clock.now += self.costs.read(tokens)
+        self.reads.append(tokens)
+        return not self.left[slot]
+
+    def launch(self, slots: Sequence[int]) -> Step:
+        self.unread += [self.left[slot] for slot in slots if self.left[slot]]
+        self.widths.append(len(slots))
+        self.clock.now += self.costs.step(len(slots))
+        return self.step(slots)
+
+
+@contextmanager
+def engine_of(costs: Costs) -> Iterator[tuple[BatchedEngine, PacedRunner]]:
+    clock = Clock()
+    runner = PacedRunner(clock, costs)
+    engine = BatchedEngine(runner, rows_per_step=8, max_waiting=64, max_wait=1e9, clock=clock)
+    try:
+        yield engine, runner
+    finally:
+        engine.stop()
+
+
+@pytest.fixture
+def heard(monkeypatch: pytest.MonkeyPatch) -> dict[PlayoutClock, Heard]:
+    """What each listener hears, by its clock."""
+    all_heard: dict[PlayoutClock, Heard] = {}
+    deliver = PlayoutClock.deliver
+
+    def record(self: PlayoutClock, seconds: float, now: float) -> None:
+        one = all_heard.setdefault(self, Heard())
+        if one.first is None:
+            one.first = now
+        elif now > self.deadline:
+            one.silent.append(now - self.deadline)
+        one.audio += seconds
+        deliver(self, seconds, now)
+
+    monkeypatch.setattr(PlayoutClock, "deliver", record)
+    return all_heard
+
+
+def utterance(characters: int) -> Utterance:
+    said = (SENTENCE * (characters // len(SENTENCE) + 1))[:characters]
+    return Utterance(text.split(said), CLONE, seed=7)
+
+
+@pytest.mark.parametrize("costs", [AT_5_STEPS, BARELY])
+@pytest.mark.parametrize("characters", [1_600, 4_096])
+def test_a_long_text_is_not_silent_once_one_row_keeps_up(
+    characters: int, costs: Costs, heard: dict[PlayoutClock, Heard]
+) -> None:
+    with engine_of(costs) as (engine, runner):
+        said = utterance(characters)
+        collect(engine.synthesize(said))
+    (one,) = heard.values()
+    assert one.silent == []
+    whole = CLIP_TOKENS + len(said.segments[0].text) // 4
+    assert runner.reads[0] == whole, "the first segment is read at once: a listener waits"
+    assert max(runner.reads[1:]) <= PART, "the others are read in parts"
+    assert runner.unread == []
+    assert len(said.segments) > characters / 400
+
+
+def test_the_first_patch_waits_for_nothing_else(heard: dict[PlayoutClock, Heard]) -> None:
+    with engine_of(AT_5_STEPS) as (engine, runner):
+        begun = runner.clock.now
+        said = utterance(1_600)
+        collect(engine.synthesize(said))
+    (one,) = heard.values()
+    tokens = CLIP_TOKENS + len(said.segments[0].text) // 4
+    assert one.first == pytest.approx(begun + AT_5_STEPS.read(tokens) + AT_5_STEPS.step(1))
+
+
+def test_a_text_that_does_not_keep_up_is_made_with_many_rows(
+    heard: dict[PlayoutClock, Heard],
+) -> None:
+    """Where silence cannot be avoided, all rows are stepped together: that ends soonest."""
+    with engine_of(TOO_SLOW) as (engine, runner):
+        begun = runner.clock.now
+        collect(engine.synthesize(utterance(1_600)))
+        took = runner.clock.now - begun
+    (one,) = heard.values()
+    assert max(runner.widths) >= 5
+    assert took < one.audio
