@@ -11,6 +11,7 @@ COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY voxcpm_openai voxcpm_openai
 COPY plugins plugins
 COPY voices voices
+COPY deploy/compose.yaml deploy/nginx.conf deploy/voxcpm-openai.service deploy/
 
 FROM build AS build-cpu
 RUN pip install --constraint constraints.txt '.[mandarin,redis,spanish]'

@@ -34,6 +34,8 @@ from voxcpm_openai.settings import load_settings
 from voxcpm_openai.speech_request import SpeechRequest
 
 ROUNDS = 40
+OUTPUTS = ("output", "as_json")
+"""Options of ``voxcpm-openai bench`` that this one has not: ``--json FILE``, as all benchmarks."""
 
 
 def http_cost(plan: LoadPlan) -> dict[str, float]:
@@ -53,9 +55,11 @@ def http_cost(plan: LoadPlan) -> dict[str, float]:
     return {"http": median(over_http), "engine": median(in_process)}
 
 
-@click.command(params=list(bench.params), help=bench.help)
+@click.command(params=[one for one in bench.params if one.name not in OUTPUTS], help=bench.help)
+@click.option("--json", "file", type=Path, help="Write all rows to this file.")
 @click.pass_context
-def main(ctx: click.Context, /, **options: Any) -> None:
+def main(ctx: click.Context, /, file: Path | None, **options: Any) -> None:
+    options |= {"output": file and str(file), "as_json": False}
     try:
         if ctx.get_parameter_source("url") is not ParameterSource.DEFAULT:
             ctx.invoke(bench, **options)
@@ -74,8 +78,9 @@ def main(ctx: click.Context, /, **options: Any) -> None:
         f"first byte, one stream, p50 of {ROUNDS}: {http:.2f} ms over HTTP, {engine:.2f} ms from "
         f"the engine in process: the HTTP layer adds {http - engine:.2f} ms ({http / engine:.2f}x)"
     )
-    if (file := options["json_file"]) is not None:
-        write_json(Path(file), [*json.loads(Path(file).read_text()), {"first_byte_p50": cost}])
+    if file is not None:
+        rows = json.loads(file.read_text(encoding="utf-8"))["data"]
+        write_json(file, [*rows, {"first_byte_p50": cost}])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Writes the parts of the docs that come from the code: settings, hooks, routes.
+"""Writes the parts of the docs that come from the code: settings, hooks, routes, commands.
 
 ``python docs/generate.py`` writes them; ``tests/live/test_docs.py`` fails where they are stale.
 """
@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+import click
 
 from voxcpm_openai import hookspecs
 from voxcpm_openai.app import create_app
+from voxcpm_openai.cli import main as program
 from voxcpm_openai.registry import load_registry
 from voxcpm_openai.setting_sources import RawSettings, sources
 from voxcpm_openai.settings import Settings
@@ -53,7 +56,56 @@ def routes() -> str:
     return "\n".join(["| route | key | what it does |", "|---|---|---|", *sorted(found)])
 
 
-PARTS: dict[str, Callable[[], str]] = {"settings": settings_table, "hooks": hooks, "routes": routes}
+def commands() -> str:
+    """Return every command with its help and its options."""
+    return "\n\n".join(_command(context) for context in _contexts(click.Context(program)))
+
+
+def _contexts(parent: click.Context) -> Iterator[click.Context]:
+    """Yield a context for each command of a group and its groups, in the order of their names."""
+    assert isinstance(parent.command, click.Group)
+    for name in sorted(parent.command.commands):
+        command = parent.command.commands[name]
+        context = click.Context(command, info_name=name, parent=parent)
+        yield context
+        if isinstance(command, click.Group):
+            yield from _contexts(context)
+
+
+def _command(context: click.Context) -> str:
+    command = context.command
+    usage = " ".join(
+        ("voxcpm-openai", context.command_path, *command.collect_usage_pieces(context))
+    )
+    parts = [f"### `{' '.join(usage.replace('[OPTIONS]', '').split())}`", _markdown(command)]
+    records = [
+        record
+        for parameter in command.params
+        if isinstance(parameter, click.Option) and (record := parameter.get_help_record(context))
+    ]
+    if records:
+        cells = ((option.replace("|", "\\|"), text.replace("  ", " ")) for option, text in records)
+        rows = (f"| `{option}` | {text} |" for option, text in cells)
+        parts.append("\n".join(("| option | meaning |", "|---|---|", *rows)))
+    return "\n\n".join(parts)
+
+
+def _markdown(command: click.Command) -> str:
+    """Return the help of a command; a paragraph whose lines must not be joined becomes code."""
+    paragraphs = []
+    for paragraph in inspect.cleandoc(command.help or "").split("\n\n"):
+        code = paragraph.removeprefix("\b\n")
+        is_code = code != paragraph
+        paragraphs.append(f"```text\n{code}\n```" if is_code else paragraph.replace("  ", " "))
+    return "\n\n".join(paragraphs)
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "settings": settings_table,
+    "hooks": hooks,
+    "routes": routes,
+    "commands": commands,
+}
 
 
 def render(page: str) -> str:

@@ -71,6 +71,11 @@ class Speech:
             raise
 
     @property
+    def continuation(self) -> object:
+        """What an utterance whose text goes on here is given; valid after the last chunk."""
+        return self._stream.continuation
+
+    @property
     def spans(self) -> Mapping[int, tuple[float, float]]:
         """When each segment begins and ends, by its index, in seconds of the audio that is sent.
 

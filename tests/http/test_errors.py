@@ -163,7 +163,7 @@ def test_a_voice_that_the_engine_cannot_use_is_cannot_clone(client: FlaskClient)
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/v1", "/v1/audio", "/v1/audio/transcriptions", "/v1/readyz"]
+    "path", ["/page", "/v1", "/v1/audio", "/v1/audio/transcriptions", "/v1/readyz"]
 )
 def test_an_unknown_path_is_a_404(client: FlaskClient, path: str) -> None:
     reply = client.get(path)

@@ -37,6 +37,7 @@ def test_the_wheel_puts_nothing_but_the_package_into_site_packages(wheel: Path) 
     assert {top for top in tops if not top.endswith(".dist-info")} == {"voxcpm_openai"}
     assert "voxcpm_openai/_stock/plugins/embedded_engine.py" in names
     assert "voxcpm_openai/_stock/voices/alloy.toml" in names
+    assert "voxcpm_openai/_stock/deploy/compose.yaml" in names
     assert "voxcpm_openai/py.typed" in names
     page = ROOT / "voxcpm_openai" / "web" / "page"
     for path in page.rglob("*.*"):

@@ -14,7 +14,7 @@ from voxcpm_openai.cli.bench import bench
 def test_bench_prints_a_row_for_each_level_and_writes_json(tmp_path):
     file = tmp_path / "load.json"
     with serving(GOOD) as (url, script):
-        arguments = [url, "--streams", "1,2", "--requests", "3", "--json", str(file)]
+        arguments = [url, "--streams", "1,2", "--requests", "3", "-o", str(file)]
         result = CliRunner().invoke(
             bench, [*arguments, "--text", "Hi."], env={"OPENAI_API_KEY": "k"}
         )
@@ -24,7 +24,7 @@ def test_bench_prints_a_row_for_each_level_and_writes_json(tmp_path):
     assert len(script.requests) == 8
     assert {body["input"] for *_, body in script.requests} == {"Hi."}
     assert script.requests[0][1]["Authorization"] == "Bearer k"
-    levels = json.loads(file.read_text())
+    levels = json.loads(file.read_text())["data"]
     assert [level["streams"] for level in levels] == [1, 2]
     assert levels[0]["warm_up"]["audio"] == 1.0
     assert levels[0]["first_byte"].keys() == {"p50", "p90", "p99"}

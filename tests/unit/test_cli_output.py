@@ -30,7 +30,7 @@ Command = Callable[[str], list[str]]
 COMMANDS: dict[str, Command] = {
     "speak": lambda output: ["speak", "Hello.", "--format", "wav", "-o", output],
     "preview": lambda output: ["voices", "preview", "sine", "-o", output],
-    "bench": lambda output: ["bench", "http://127.0.0.1:9", "--json", output],
+    "bench": lambda output: ["bench", "http://127.0.0.1:9", "-o", output],
 }
 
 
@@ -52,7 +52,7 @@ def no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("too late")
 
     monkeypatch.setattr("voxcpm_openai.lifecycle.EngineLifecycle.run", never)
-    monkeypatch.setattr(sys.modules["voxcpm_openai.cli.bench"], "_run", never)
+    monkeypatch.setattr(sys.modules["voxcpm_openai.cli.bench"], "run", never)
 
 
 @pytest.fixture

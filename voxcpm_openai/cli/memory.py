@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import click
 
+from voxcpm_openai.cli.display import (
+    Column,
+    is_terminal,
+    plain,
+    print_json,
+    print_table,
+    print_title,
+)
 from voxcpm_openai.settings import load_settings
 
 if TYPE_CHECKING:
@@ -20,7 +29,7 @@ CARDS = (8, 16, 24, 48, 80)
 GB, MIB, GIB = 10**9, 2**20, 2**30
 
 
-def print_memory(model: str) -> None:
+def print_memory(model: str, *, as_json: bool = False) -> None:
     """Print the prediction for a model's name, hub id or folder; empty: ``VOXCPM_MODEL``.
 
     Raises ClickException where packages or the model are missing, CheckpointError for its files.
@@ -40,17 +49,56 @@ def print_memory(model: str) -> None:
     length = memory.slot_length(config)
     predicted = memory.model_memory(config, dtype, length)
     shown_dtype = str(dtype).removeprefix("torch.")
-    click.echo(f"{name} in {shown_dtype}, slots of {length} positions (computed, not measured)")
+    most = max(memory.GPU_SLOTS, settings.max_streams)
+    cards = {f"{size} GB": size * GB - memory.CONTEXT_BYTES for size in CARDS}
+    if gpu := memory.this_gpu(own.device):
+        cards[f"{gpu[0]}, as it is now"] = gpu[1]
+    if as_json:
+        document = {"model": name, "dtype": shown_dtype, "slot_positions": length}
+        print_json({**document, **_as_json(predicted, cards, most)})
+        return
+    click.echo(
+        plain(f"{name} in {shown_dtype}, slots of {length} positions (computed, not measured)")
+    )
+    if is_terminal(sys.stdout):
+        _print_tables(predicted, cards, most)
+    else:
+        _print_lines(predicted, cards, most)
+
+
+def _print_lines(predicted: ModelMemory, cards: Mapping[str, int], most: int) -> None:
     for what, size, note in parts(predicted):
         click.echo(f"  {what:24} {size / MIB:8,.1f} MiB  {note}".rstrip())
-    most = max(memory.GPU_SLOTS, settings.max_streams)
     click.echo(f"  {'card':30} slots that fit   memory in use with at most {most} slots")
-    for size in CARDS:
-        free = size * GB - memory.CONTEXT_BYTES
-        click.echo(f"  {f'{size} GB':30} {_row(predicted, free, most)}")
-    if gpu := memory.this_gpu(own.device):
-        name, free = gpu
-        click.echo(f"  {f'{name}, as it is now':30} {_row(predicted, free, most)}")
+    for card, free in cards.items():
+        fit, needed = _fit(predicted, free, most)
+        slots = f"{fit:14,}" if fit else f"{'none':>14}"
+        click.echo(plain(f"  {card:30} {slots}   {_in_use(fit, needed, free)}"))
+
+
+def _print_tables(predicted: ModelMemory, cards: Mapping[str, int], most: int) -> None:
+    columns = (Column("part"), Column("MiB", right=True), Column("of", "dim", wrap=True))
+    print_table(
+        columns, [(what, f"{size / MIB:,.1f}", note) for what, size, note in parts(predicted)]
+    )
+    print_title("Slots that fit")
+    used = Column(f"memory in use with at most {most} slots", wrap=True)
+    rows = []
+    for card, free in cards.items():
+        fit, needed = _fit(predicted, free, most)
+        rows.append((card, f"{fit:,}" if fit else "none", _in_use(fit, needed, free)))
+    print_table((Column("card", wrap=True), Column("slots", "bold", right=True), used), rows)
+
+
+def _as_json(predicted: ModelMemory, cards: Mapping[str, int], most: int) -> dict[str, object]:
+    rows = []
+    for card, free in cards.items():
+        fit, needed = _fit(predicted, free, most)
+        rows.append({"name": card, "free_bytes": free, "slots": fit, "used_bytes": needed})
+    made_of = [
+        {"name": what.strip(), "bytes": size, "note": note} for what, size, note in parts(predicted)
+    ]
+    return {"parts": made_of, "most_slots": most, "cards": rows}
 
 
 def parts(predicted: ModelMemory) -> Iterator[tuple[str, int, str]]:
@@ -74,13 +122,19 @@ def parts(predicted: ModelMemory) -> Iterator[tuple[str, int, str]]:
     yield "CUDA and torch", memory.CONTEXT_BYTES, "an estimate"
 
 
-def _row(predicted: ModelMemory, free: int, most: int) -> str:
-    """Return the end of a card's line; ``free``: its bytes beside what CUDA and torch take."""
+def _fit(predicted: ModelMemory, free: int, most: int) -> tuple[int, int]:
+    """Return the slots that fit, and the bytes in use with them, at most ``most``, at least one.
+
+    ``free``: the card's bytes beside what CUDA and torch take.
+    """
     fit = predicted.slots(free - predicted.weights)
-    needed = (predicted.weights + predicted.needed(min(fit, most) or 1)) / GIB
+    return fit, predicted.weights + predicted.needed(min(fit, most) or 1)
+
+
+def _in_use(fit: int, needed: int, free: int) -> str:
     if not fit:
-        return f"{'none':>14}   {needed:.1f} GiB for one slot; there are {free / GIB:.1f}"
-    return f"{fit:14,}   {needed:.1f} of {free / GIB:.1f} GiB"
+        return f"{needed / GIB:.1f} GiB for one slot; there are {free / GIB:.1f}"
+    return f"{needed / GIB:.1f} of {free / GIB:.1f} GiB"
 
 
 def _configuration(model: str) -> tuple[str, ModelConfig]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 
 import click
 
+from voxcpm_openai.cli.completion import complete_engine, complete_voice
+from voxcpm_openai.cli.display import json_option, plain, print_json
 from voxcpm_openai.context import AppContext
 from voxcpm_openai.contracts import Capabilities
 from voxcpm_openai.errors import InvalidRequest, SettingsError
@@ -23,11 +24,19 @@ UNKNOWN = Capabilities(sample_rate=24_000)
 
 @click.command()
 @click.argument("text")
-@click.option("--engine", help="The engine's name.  Default: the one that would run.")
-@click.option("--voice", help="The voice's id.  Default: VOXCPM_DEFAULT_VOICE.")
+@click.option(
+    "--engine",
+    shell_complete=complete_engine,
+    help="The engine's name.  Default: the one that would run.",
+)
+@click.option(
+    "--voice",
+    shell_complete=complete_voice,
+    help="The voice's id.  Default: VOXCPM_DEFAULT_VOICE.",
+)
 @click.option("--language", help="The language's code.  Default: by script and voice.")
 @click.option("--normalize/--no-normalize", default=None, help="Make words for any engine.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def text(
     text: str,
     engine: str | None,
@@ -62,7 +71,8 @@ def text(
         OPERATOR,
     )
     if as_json:
-        click.echo(json.dumps(said.as_json(), ensure_ascii=False, indent=2))
+        print_json(said.as_json())
         return
     for segment in said.segments:
-        click.echo(f"{segment.text}  [{segment.pause:g} s]" if segment.pause else segment.text)
+        pause = click.style(f"  [{segment.pause:g} s]", dim=True) if segment.pause else ""
+        click.echo(plain(segment.text) + pause)

@@ -98,6 +98,11 @@ class Lexicon:
     def __len__(self) -> int:
         return sum(len(source.rules) for source in self._sources)
 
+    @property
+    def rules(self) -> tuple[LexiconRule, ...]:
+        """All rules, those of later sources last."""
+        return tuple(rule for source in self._sources for rule in source.rules)
+
     def apply(self, text: str, marks: Marks, phonemes: bool) -> str:
         """Return a cleaned text with all rules applied.
 

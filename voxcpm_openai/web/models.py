@@ -8,25 +8,12 @@ from flask import Blueprint
 
 from voxcpm_openai.contracts import Preset
 from voxcpm_openai.errors import InvalidRequest, Unavailable
+from voxcpm_openai.listing import ModelObject, model_object
 from voxcpm_openai.web import elevenlabs_shapes
 from voxcpm_openai.web.app_context import current_context
 from voxcpm_openai.web.elevenlabs_shapes import ElevenLabsModel
 
 blueprint = Blueprint("models", __name__)
-
-CREATED = 1_795_305_600
-"""The date of the first release (2026-11-22): the field must be an integer."""
-
-OWNER = "voxcpm-openai"
-
-
-class ModelObject(TypedDict):
-    """A model."""
-
-    id: str
-    object: Literal["model"]
-    created: int
-    owned_by: str
 
 
 class ModelList(TypedDict):
@@ -53,7 +40,7 @@ def list_models() -> ModelList | list[ElevenLabsModel]:
     """List the models, in OpenAI's shape; in ElevenLabs' if the client sends ``xi-api-key``."""
     if elevenlabs_shapes.is_asked_for():
         return _elevenlabs_models()
-    return {"object": "list", "data": [_model(preset) for preset in _served()]}
+    return {"object": "list", "data": [model_object(preset) for preset in _served()]}
 
 
 @blueprint.get("/v1/models/<path:id_>")
@@ -62,7 +49,7 @@ def get_model(id_: str) -> ModelObject:
 
     Raises UnknownModel.
     """
-    return _model(current_context().resolver.preset(id_))
+    return model_object(current_context().resolver.preset(id_))
 
 
 @blueprint.delete("/v1/models/<path:id_>")
@@ -96,7 +83,3 @@ def _elevenlabs_models() -> list[ElevenLabsModel]:
         languages = ()
     longest = ctx.settings.max_input_chars
     return [elevenlabs_shapes.model_json(preset, languages, longest) for preset in _served()]
-
-
-def _model(preset: Preset) -> ModelObject:
-    return {"id": preset.id, "object": "model", "created": CREATED, "owned_by": OWNER}

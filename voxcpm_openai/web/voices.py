@@ -8,12 +8,13 @@ from typing import Literal, TypedDict
 
 from flask import Blueprint, Response, request, send_file
 
-from voxcpm_openai.contracts import Utterance, Voice
+from voxcpm_openai.contracts import Utterance
 from voxcpm_openai.errors import CannotClone, InvalidRequest, UnknownConsent
+from voxcpm_openai.listing import VoiceObject, voice_object
 from voxcpm_openai.voices import validation
 from voxcpm_openai.voices.intake import clip
 from voxcpm_openai.voices.intake.clip import Clip
-from voxcpm_openai.voices.library import kind, speaker_source
+from voxcpm_openai.voices.library import speaker_source
 from voxcpm_openai.voices.preview import FLAC, Preview
 from voxcpm_openai.web import elevenlabs_shapes
 from voxcpm_openai.web.access_log import log_context
@@ -31,7 +32,6 @@ from voxcpm_openai.web.candidates import (
 )
 from voxcpm_openai.web.elevenlabs_shapes import ElevenLabsVoice
 from voxcpm_openai.web.forms import is_form, load_form, load_texts
-from voxcpm_openai.web.models import CREATED
 from voxcpm_openai.web.openapi.operation import SPEECH, form, json_body, operation
 from voxcpm_openai.web.queries import ListingSchema
 from voxcpm_openai.web.schemas import (
@@ -46,22 +46,6 @@ from voxcpm_openai.web.schemas import (
 blueprint = Blueprint("voices", __name__)
 
 SAMPLE = "audio_sample"
-
-
-class VoiceObject(TypedDict):
-    """A voice; `engines` have settings for it, others need its `clip`."""
-
-    id: str
-    object: Literal["audio.voice"]
-    name: str
-    kind: str
-    created_at: int
-    description: str
-    language: str
-    license: str
-    provenance: str
-    engines: list[str]
-    clip: bool
 
 
 class VoiceList(TypedDict):
@@ -114,7 +98,7 @@ def list_voices() -> VoiceList | ElevenLabsVoices:
     if query.get("legacy", "").lower() in ("true", "1"):
         listed = voices.ids(current_principal())
     else:
-        listed = [_voice(voice) for voice in voices.all(current_principal())]
+        listed = [voice_object(voice) for voice in voices.all(current_principal())]
     return {"object": "list", "voices": listed, "data": listed}
 
 
@@ -127,7 +111,7 @@ def get_voice(id_: str) -> VoiceObject | ElevenLabsVoice:
     voice = current_context().voices.get(id_, current_principal())
     if elevenlabs_shapes.is_asked_for():
         return elevenlabs_shapes.voice_json(voice)
-    return _voice(voice)
+    return voice_object(voice)
 
 
 @blueprint.post("/v1/audio/voices")
@@ -201,7 +185,7 @@ def change_voice(id_: str) -> VoiceObject:
         name=validation.name(body["name"]) if "name" in body else None,
         description=validation.description(body["description"]) if "description" in body else None,
     )
-    return _voice(changed)
+    return voice_object(changed)
 
 
 @blueprint.delete("/v1/audio/voices/<id_>")
@@ -276,20 +260,3 @@ def _synthesize(utterance: Utterance) -> bytes:
     speaker_source(utterance.voice, ctx.engine.name, engine.capabilities, hint=ctx.other_engines)
     ((_, sample),) = synthesize_all(engine, [utterance])
     return sample.flac()
-
-
-def _voice(voice: Voice) -> VoiceObject:
-    """Return a voice as JSON; ``engines`` have settings for it, others need the ``clip``."""
-    return {
-        "id": voice.id,
-        "object": "audio.voice",
-        "name": voice.name,
-        "kind": kind(voice),
-        "created_at": CREATED if voice.created_at is None else voice.created_at,
-        "description": voice.description,
-        "language": voice.language,
-        "license": voice.license,
-        "provenance": voice.provenance,
-        "engines": sorted(voice.options),
-        "clip": voice.audio is not None,
-    }

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import io
-import shutil
-import subprocess
-import tempfile
 from pathlib import Path
 
 import click
 import soundfile
 
+from voxcpm_openai.cli.completion import complete_voice
 from voxcpm_openai.cli.output import checked, is_special, opened
+from voxcpm_openai.cli.player import playing, require_player
 from voxcpm_openai.context import AppContext
 from voxcpm_openai.contracts import Utterance
 from voxcpm_openai.principal import OPERATOR
@@ -19,20 +18,11 @@ from voxcpm_openai.settings import load_settings
 from voxcpm_openai.voices.library import speaker_source
 from voxcpm_openai.voices.preview import BatchSynthesis
 
-PLAYERS = (
-    ("afplay",),
-    ("pw-play",),
-    ("paplay",),
-    ("aplay", "-q"),
-    ("ffplay", "-nodisp", "-autoexit", "-loglevel", "error"),
-)
-"""Programs that play a WAV file."""
-
 ENDINGS = (".flac", ".wav")
 
 
 @click.command()
-@click.argument("id_", metavar="ID")
+@click.argument("id_", metavar="ID", shell_complete=complete_voice)
 @click.option(
     "-o",
     "--output",
@@ -43,6 +33,8 @@ def preview(id_: str, output: str | None) -> None:
     """Play a preview of the voice or candidate ID, or save it."""
     if output is not None and not (_ending(output) or is_special(output)):
         raise click.UsageError(f"'{Path(output).name}' must end in .flac or .wav.")
+    if output is None:
+        require_player()
     ctx = AppContext.open(load_settings())
     audio = ctx.candidates.clip(id_, OPERATOR) or _voice_preview(ctx, id_)
     if output is None:
@@ -80,14 +72,6 @@ def _save(audio: bytes, output: str) -> None:
 
 
 def _play(audio: bytes) -> None:
-    player = next((p for p in PLAYERS if shutil.which(p[0])), None)
-    if player is None:
-        raise click.ClickException("no audio player was found; save it with -o sample.wav instead.")
-    with tempfile.TemporaryDirectory() as folder:
-        path = f"{folder}/sample.wav"
-        _save(audio, path)
-        done = subprocess.run([*player, path], check=False)
-    if done.returncode:
-        raise click.ClickException(
-            f"{player[0]} cannot play it; save it with -o sample.wav instead."
-        )
+    samples, rate = soundfile.read(io.BytesIO(audio), dtype="int16", always_2d=True)
+    with playing(rate) as play:
+        play(samples[:, 0].tobytes())  # (n, channels)
