@@ -1,6 +1,7 @@
 """The runtime against the ``voxcpm`` package, on random weights of the true size, on a CPU.
 
-    python benchmarks/engine.py [--model 1.5|0.5B|2] [--streams 1,2,4,8] [--beside N] [--help]
+    python benchmarks/engine.py [--model 1.5|0.5B|2] [--streams 1,2,4,8] [--beside N]
+                                [--ggml BINARY GGUF] [--help]
 
 Both run in turn, with the same text, number of patches, steps and guidance; medians.  Ours steps
 all streams together.  The package makes one request at a time, so N streams take it N times as
@@ -15,6 +16,9 @@ long; it runs in float32 or bfloat16, whichever is faster here.
   takes.  Absent with ``--kernels torch``, or where there are none in C++.
 - beside: with ``--beside N``, the same beside N processes that use all they get of the cores, and
   loss: how many times as long ours takes then.
+- ggml_patch: with ``--ggml BINARY GGUF``, the same of VoxCPM.cpp with these weights, each repeat in
+  a process of its own; N streams take it N times as long, too.  ggml_patch_ratio, _worst: to ours.
+  ggml_beside and so on: beside the busy processes, to ours beside them.
 - gib: memory of each side, and the peak of the process.
 
 Needs the extra ``upstream`` and ``pip install --no-deps voxcpm``.
@@ -40,6 +44,7 @@ if not __package__:
     sys.path[0] = str(Path(__file__).parent.parent)
 
 from benchmarks.lib.busy import busy_processes
+from benchmarks.lib.ggml import Ggml, GgmlError
 from benchmarks.lib.models import WARM_PATCHES, Batch, Package, Run, cpu_model, split, stepper
 from benchmarks.lib.report import Row, counts, options, print_table, versus, write_json
 from voxcpm_openai.runtime.device.loader import DTYPES, load_model
@@ -91,7 +96,10 @@ def measure(
     dtype: str,
     beside: int,
     kernels: str,
+    ggml: Ggml | None = None,
 ) -> list[Row]:
+    if ggml:
+        ggml.warm_up()  # first: it fails at once, if at all
     error = error_of(folder, dtype, steps)
     upstream, upstream_gib = load_faster(folder, steps)
     whole = (folder / "model.safetensors").stat().st_size  # in float32
@@ -112,11 +120,15 @@ def measure(
     made: dict[int, list[Run]] = {count: [] for count in (1, *streams)}
     shared: dict[int, list[float]] = {count: [] for count in streams}
     torchs: dict[int, list[float]] = {count: [] for count in streams}
+    ggmls: list[float] = []
+    ggmls_beside: list[float] = []
     for _ in range(repeats):
         if not in_turn:
             theirs.append(upstream.run(patches, steps=steps))
         for count, runs in made.items():
             runs.append(ours.run(count, patches, steps=steps))
+        if ggml:
+            ggmls.append(ggml.run(patches, steps=steps))
         if not isinstance(ops, TorchOps):
             model.use(TorchOps())
             for count, seconds in torchs.items():
@@ -125,6 +137,8 @@ def measure(
         with busy_processes(beside):
             for count, seconds in shared.items() if beside else ():
                 seconds.append(ours.run(count, patches, steps=steps).patch)
+            if ggml and beside:
+                ggmls_beside.append(ggml.run(patches, steps=steps))
     mine, their = ([run.first for run in runs] for runs in (made[1], theirs))
     first = versus(mine, their, "upstream", "first")
     patch_seconds = ours.runner.patch_seconds
@@ -144,6 +158,8 @@ def measure(
             **first,
             **_against("torch", "gain", torchs[count], row["ours_patch"]),
             **_against("beside", "loss", shared[count], row["ours_patch"]),
+            **_peer("ggml_patch", patch, [count * one for one in ggmls]),
+            **_peer("ggml_beside", shared[count], [count * one for one in ggmls_beside]),
             **split(model, stepper(model, count, length, steps), 6),
         }
         rows.append(row)
@@ -153,6 +169,15 @@ def measure(
 def _against(name: str, ratio: str, seconds: Sequence[float], ours: float) -> Row:
     """Return the median of other seconds of a patch, if there are any, and their ratio to ours."""
     return {name: median(seconds), ratio: median(seconds) / ours} if seconds else {}
+
+
+def _peer(name: str, ours: Sequence[float], theirs: Sequence[float]) -> Row:
+    """Return a peer's median, and its median and lowest ratio to ours, if it was measured."""
+    if not theirs:
+        return {}
+    worst = min(b / a for a, b in zip(ours, theirs, strict=True))
+    ratio = median(theirs) / median(ours)
+    return {name: median(theirs), f"{name}_ratio": ratio, f"{name}_worst": worst}
 
 
 def model_options(description: str | None) -> ArgumentParser:
@@ -184,12 +209,20 @@ def main() -> None:
     parser.add_argument("--patches", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--beside", type=int, default=0, help="busy processes beside it")
+    parser.add_argument("--ggml", type=Path, nargs=2, metavar=("BINARY", "GGUF"), help="VoxCPM.cpp")
     chosen = parser.parse_args()
     with prepared(chosen) as folder:
         patches = max(chosen.patches, WARM_PATCHES)
         how = {"steps": chosen.steps, "repeats": chosen.repeats, "dtype": chosen.dtype}
         how |= {"beside": chosen.beside, "kernels": chosen.kernels}
-        rows = measure(folder, chosen.streams, patches=patches, **how)
+        ggml = None
+        if chosen.ggml:
+            binary, weights = chosen.ggml
+            ggml = Ggml(binary, weights, torch.get_num_threads())
+        try:
+            rows = measure(folder, chosen.streams, patches=patches, ggml=ggml, **how)
+        except GgmlError as error:
+            sys.exit(str(error))
     rows = [{"model": chosen.model, "size": chosen.size, **row} for row in rows]
     print_table(rows)
     write_json(chosen.json, rows)
