@@ -120,15 +120,15 @@ def notes(settings: Settings) -> Iterator[str]:
 
 def cpu_notes(settings: Settings) -> Iterator[str]:
     """Yield how the steps run on a CPU, and what they lack."""
-    from voxcpm_openai.runtime.device import cpu_dtype
+    from voxcpm_openai.runtime import dtype_times
     from voxcpm_openai.runtime.model.cpu import build
     from voxcpm_openai.runtime.settings import VoxcpmSettings
 
     threads = settings.threads or available_cores()
     yield f"threads on the CPU: {threads}, fewer while other programs need the cores"
-    if times := cpu_dtype.kept(settings.cache_folder / DTYPES, threads):
+    if times := dtype_times.kept(settings.cache_folder / DTYPES, threads):
         shown = ", ".join(f"{name} {ms:.0f} ms" for name, ms in times.items())
-        yield f"products of a step: {shown}; VOXCPM_DTYPE=auto is {cpu_dtype.choice(times)}"
+        yield f"products of a step: {shown}; VOXCPM_DTYPE=auto is {dtype_times.choice(times)}"
     missing = build.missing(settings.cache_folder / OPERATORS)
     if missing and settings.of(VoxcpmSettings).kernels == "auto":
         yield f"on the CPU a step could be {build.GAIN} times faster with {missing}"

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from voxcpm_openai import Samples, Segment, Utterance, Voice
+from voxcpm_openai.runtime import dtype_times
 from voxcpm_openai.runtime.device import cpu_dtype
 from voxcpm_openai.runtime.device.cpu_operators import use_cpu_operators
 from voxcpm_openai.runtime.device.loader import load_model
@@ -52,7 +53,7 @@ class Run:
 def cpu_model(folder: Path, dtype: str, kernels: str) -> tuple[VoxCPM, Ops]:
     """Load a model as a start on a CPU does; return the operators that it runs on, too."""
     model = load_model(folder, "cpu", dtype)
-    fastest = cpu_dtype.choice(cpu_dtype.measure())
+    fastest = dtype_times.choice(cpu_dtype.measure())
     cache = load_settings({}).cache_folder / "operators"
     return model, use_cpu_operators(model, kernels, cache, fastest)
 

@@ -17,7 +17,9 @@ from tests.support.live_server import Server
 Visiting = Callable[..., AbstractContextManager[Visit]]
 
 
-@pytest.fixture(scope="session")
+# Not for the session: Playwright runs an event loop in this thread as long as it is open, and tests
+# of other modules could not run one.
+@pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = launch(playwright, tmp_path_factory.mktemp("browser") / "microphone.wav")

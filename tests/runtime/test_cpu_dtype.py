@@ -8,9 +8,9 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-import torch
 
 from tests.support.runtime.cpu import needs_int8
+from voxcpm_openai.runtime import dtype_times
 from voxcpm_openai.runtime.device import cpu_dtype
 from voxcpm_openai.runtime.loading import published
 from voxcpm_openai.runtime.loading.shapes import ShapeRecorder, Shapes
@@ -36,7 +36,7 @@ def _measured(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, float]]:
     ],
 )
 def test_the_fastest_accurate_dtype_is_chosen(times: dict[str, float], expected: str) -> None:
-    assert cpu_dtype.choice(times) == expected
+    assert dtype_times.choice(times) == expected
 
 
 def test_the_times_are_measured_once_for_a_processor_pytorch_and_threads(
@@ -44,13 +44,13 @@ def test_the_times_are_measured_once_for_a_processor_pytorch_and_threads(
 ) -> None:
     fast, slow = {"float32": 9.0, "bfloat16": 3.0}, {"float32": 9.0, "bfloat16": 30.0}
     measured[:] = [fast]
-    assert cpu_dtype.kept(tmp_path, 2) is None
+    assert dtype_times.kept(tmp_path, 2) is None
     for _ in range(2):
         assert cpu_dtype.fastest(tmp_path, 2) == "bfloat16"
-    assert cpu_dtype.kept(tmp_path, 2) == fast
+    assert dtype_times.kept(tmp_path, 2) == fast
     measured[:] = [slow]
     assert cpu_dtype.fastest(tmp_path, 4) == "float32"
-    monkeypatch.setattr(torch, "__version__", "9.9")
+    monkeypatch.setattr(dtype_times, "version", lambda _: "9.9")
     measured[:] = [slow]
     assert cpu_dtype.fastest(tmp_path, 2) == "float32"
 

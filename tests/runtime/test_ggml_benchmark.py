@@ -13,6 +13,8 @@ import pytest
 from tests.support import ROOT
 from tests.support.benchmarks import rows_of
 
+pytest.importorskip("torch", reason="the benchmark's processes need it")
+
 SPEAK = """
 given = dict(zip(sys.argv[1::2], sys.argv[2::2]))
 assert given["--backend"] == "cpu" and given["--threads"] == "1"

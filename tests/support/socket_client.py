@@ -179,7 +179,12 @@ class SocketClient:
             answer = b"".join(self._protocol.data_to_send())
             if answer:
                 self.raw.sendall(answer)
-            data = self.raw.recv(65536)
+            try:
+                data = self.raw.recv(65536)
+            except ConnectionResetError:  # by a proxy, which the server has left already
+                if self._protocol.close_rcvd is None:
+                    raise
+                return
             if not data:
                 return
             self._protocol.receive_data(data)

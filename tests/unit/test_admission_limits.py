@@ -54,13 +54,14 @@ def one_row_keeps_up(scheduler: Scheduler) -> None:
 
 
 @pytest.mark.parametrize(("buffered", "count"), [(1, 0), (2, 1)])
-def test_a_later_segment_is_admitted_when_over_1_5_seconds_are_buffered(
+def test_segments_after_the_next_are_admitted_when_over_1_5_seconds_are_buffered(
     buffered: int, count: int
 ) -> None:
-    s, text = scheduler(8), stream(9, 9)
+    s, text = scheduler(8), stream(9, 9, 9)
     join(s, text)
     assert len(admitted(s)) == 1
     one_row_keeps_up(s)
+    assert [row.job.index for _, row in s.admit(0.0)] == [1], "its prompt is read meanwhile"
     for _ in range(buffered):
         step(s, 0, 0.0)
     assert len(s.admit(0.0)) == count

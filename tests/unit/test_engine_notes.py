@@ -47,7 +47,9 @@ def test_where_nothing_is_tried_it_says_nothing() -> None:
     assert notes(kernels="torch", cuda_graphs="false") == []
 
 
-def test_on_a_cpu_it_says_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_cpu_it_says_the_threads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("CXX", "true")  # there is a compiler
     assert notes(device="cpu") == THREADS
     monkeypatch.setattr(gpu, "accelerator", lambda: None)
     assert notes() == THREADS

@@ -132,6 +132,7 @@ ALLOWED_PARTS: dict[str, set[str]] = {
 
 # Part of the runtime -> the other parts of it that it may import.
 ALLOWED_RUNTIME_PARTS = {
+    "dtype_times": set(),
     "errors": set(),
     "gpu": set(),
     "settings": set(),
@@ -139,7 +140,7 @@ ALLOWED_RUNTIME_PARTS = {
     "engine": {"errors"},
     "loading": {"errors"},
     "model": {"errors", "loading"},
-    "device": {"engine", "errors", "gpu", "loading", "model", "threads"},
+    "device": {"dtype_times", "engine", "errors", "gpu", "loading", "model", "threads"},
     "trial": {"device", "errors", "gpu", "loading", "model"},
 }
 

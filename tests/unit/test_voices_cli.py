@@ -41,7 +41,8 @@ def test_a_voice_is_added_shown_previewed_and_removed(run, tmp_path: Path) -> No
     voice = adding.stdout.decode().strip()
     assert re.fullmatch(r"voice_[0-9a-f]{24}", voice)
     (line,) = [line for line in output_of(run("list")).splitlines() if line.startswith(voice)]
-    assert "any engine that clones: Ørjan, Calm." in line
+    assert "Ørjan, Calm." in line
+    assert line.endswith("any engine that clones")
     assert output_of(run()) == output_of(run("list"))
     shown = output_of(run("show", voice))
     for fact in ("Ørjan", "Some words.", "nb", "clip.flac"):

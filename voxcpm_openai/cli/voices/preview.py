@@ -12,7 +12,7 @@ from voxcpm_openai.cli.completion import complete_voice
 from voxcpm_openai.cli.output import checked, is_special, opened
 from voxcpm_openai.cli.player import playing, require_player
 from voxcpm_openai.context import AppContext
-from voxcpm_openai.contracts import Utterance
+from voxcpm_openai.contracts import Utterance, Voice
 from voxcpm_openai.principal import OPERATOR
 from voxcpm_openai.settings import load_settings
 from voxcpm_openai.voices.library import speaker_source
@@ -33,10 +33,14 @@ def preview(id_: str, output: str | None) -> None:
     """Play a preview of the voice or candidate ID, or save it."""
     if output is not None and not (_ending(output) or is_special(output)):
         raise click.UsageError(f"'{Path(output).name}' must end in .flac or .wav.")
+    ctx = AppContext.open(load_settings())
+    audio = ctx.candidates.clip(id_, OPERATOR)
+    voice = None if audio else ctx.voices.get(id_, OPERATOR)
     if output is None:
         require_player()
-    ctx = AppContext.open(load_settings())
-    audio = ctx.candidates.clip(id_, OPERATOR) or _voice_preview(ctx, id_)
+    if voice is not None:
+        audio = _voice_preview(ctx, voice)
+    assert audio is not None
     if output is None:
         _play(audio)
     else:
@@ -47,9 +51,7 @@ def _ending(output: str) -> str | None:
     return next((ending for ending in ENDINGS if output.lower().endswith(ending)), None)
 
 
-def _voice_preview(ctx: AppContext, id_: str) -> bytes:
-    voice = ctx.voices.get(id_, OPERATOR)
-
+def _voice_preview(ctx: AppContext, voice: Voice) -> bytes:
     def synthesize(utterance: Utterance) -> bytes:
         with ctx.running_engine() as engine:
             capabilities, hint = engine.capabilities, ctx.other_engines

@@ -7,11 +7,7 @@ step are timed, with weights of the true sizes, once for each processor and PyTo
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-import os
-import platform
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -20,6 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from voxcpm_openai.runtime.dtype_times import ACCURATE, Times, choice, keep, kept
 from voxcpm_openai.runtime.loading import published
 from voxcpm_openai.runtime.model.config import ModelConfig, TransformerConfig, parse
 from voxcpm_openai.runtime.model.linear import Int8, multiplies_int8, product
@@ -27,17 +24,10 @@ from voxcpm_openai.runtime.model.ops import TorchOps
 
 logger = logging.getLogger(__name__)
 
-ACCURATE = ("float32", "bfloat16")
-"""The dtypes that change the first patch by less than 2 %: int8 changes it by 5 %."""
-ADVANTAGE = 1.05
-"""So many times as fast as float32 another dtype must be."""
 EVALUATIONS = 10
 """Of LocDiT in a step."""
 ROUNDS = 5
 """Each product is timed so often in each dtype; the shortest time counts."""
-
-Times = dict[str, float]
-"""Milliseconds of a step's products, by dtype."""
 
 
 def fastest(folder: Path, threads: int) -> str:
@@ -45,31 +35,13 @@ def fastest(folder: Path, threads: int) -> str:
 
     The times are kept in ``folder``; with other ``threads`` they are measured again.
     """
-    key = _key(threads)
     times = kept(folder, threads)
     if times is None:
         times = measure()
-        _keep(_file(folder, key), key, times)
+        keep(folder, threads, times)
         shown = ", ".join(f"{name} {ms:.0f} ms" for name, ms in times.items())
         logger.info("the matrix products of a step take on this CPU: %s", shown)
     return choice(times)
-
-
-def choice(times: Times) -> str:
-    """Return the fastest dtype of ``ACCURATE``, float32 unless another is clearly faster."""
-    best = min(ACCURATE, key=times.__getitem__)
-    return best if times[best] * ADVANTAGE < times["float32"] else "float32"
-
-
-def kept(folder: Path, threads: int) -> Times | None:
-    """Return the times of an earlier start, or None."""
-    key = _key(threads)
-    try:
-        content = json.loads(_file(folder, key).read_text(encoding="utf-8"))
-        times = {str(name): float(ms) for name, ms in content["ms"].items()}
-        return times if content["key"] == key and set(ACCURATE) <= set(times) else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
 
 
 def measure(clock: Callable[[], float] = time.perf_counter) -> Times:
@@ -127,33 +99,3 @@ def _runs(rows: int, inputs: int, outputs: int) -> Iterator[tuple[str, Callable[
         eight = Int8(*Int8.quantized(weight), None, TorchOps())
         quantized, _ = eight.ops.int8.quantize(x)  # [N, I]
         yield "int8", partial(eight.multiply, quantized)
-
-
-def _key(threads: int) -> dict[str, object]:
-    """Return all that the times depend on."""
-    return {"processor": _processor(), "torch": torch.__version__, "threads": threads}
-
-
-def _processor() -> str:
-    """Return the processor's name and flags."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:  # not Linux
-        return f"{platform.machine()} {platform.processor()}"
-    wanted = ("model name", "flags", "Features", "CPU part")
-    return "; ".join(dict.fromkeys(line for line in lines if line.startswith(wanted)))
-
-
-def _file(folder: Path, key: dict[str, object]) -> Path:
-    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
-    return folder / f"{digest}.json"
-
-
-def _keep(file: Path, key: dict[str, object], times: Times) -> None:
-    draft = file.with_suffix(f".{os.getpid()}")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(json.dumps({"key": key, "ms": times}, indent=1), encoding="utf-8")
-        draft.replace(file)
-    except OSError as error:  # then each start measures again
-        logger.warning("the times of this CPU's products are not kept: %s", error)

@@ -206,12 +206,7 @@ class Scheduler:
             return []
         deadlines, going = self._deadlines(), self._going()
         urgent = {s: row for s, row in going.items() if deadlines[row.job] < now + MIN_HEADROOM}
-        played = {
-            s: row
-            for s, row in (going if close else urgent).items()
-            if row.stream.current is row.job
-        }
-        for rows in (played,) if close else (urgent, played):
+        for rows in (_played(going) if close else urgent, _played(urgent)):
             if self._keeps_up([row.stream for row in rows.values()]):
                 return list(rows)
         return []
@@ -280,6 +275,11 @@ class Scheduler:
     def _waiting_streams(self) -> list[BatchedStream]:
         """Return the streams whose listener waits for a job that has no slot."""
         return [stream for stream in self._streams if stream.current.state is JobState.WAITING]
+
+
+def _played(rows: Mapping[int, BatchRow]) -> dict[int, BatchRow]:
+    """Return the rows whose audio listeners get now, and not later."""
+    return {slot: row for slot, row in rows.items() if row.stream.current is row.job}
 
 
 def _first(count: int, state: JobState, stream: BatchedStream) -> Iterator[tuple[Job, float]]:
