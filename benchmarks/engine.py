@@ -44,8 +44,9 @@ if not __package__:
     sys.path[0] = str(Path(__file__).parent.parent)
 
 from benchmarks.lib.busy import busy_processes
+from benchmarks.lib.cpu_model import cpu_model
 from benchmarks.lib.ggml import Ggml, GgmlError
-from benchmarks.lib.models import WARM_PATCHES, Batch, Package, Run, cpu_model, split, stepper
+from benchmarks.lib.models import WARM_PATCHES, Batch, Package, Run, split, stepper
 from benchmarks.lib.report import Row, counts, options, print_table, versus, write_json
 from voxcpm_openai.runtime.device.loader import DTYPES, load_model
 from voxcpm_openai.runtime.engine.thread_count import ThreadCount

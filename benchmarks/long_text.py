@@ -30,8 +30,9 @@ if not __package__:
     sys.path[0] = str(Path(__file__).parent.parent)
 
 from benchmarks.engine import load_faster, model_options, prepared
+from benchmarks.lib.cpu_model import cpu_model
 from benchmarks.lib.listen import listen
-from benchmarks.lib.models import CFG, FixedLengthRunner, cpu_model, running
+from benchmarks.lib.models import CFG, FixedLengthRunner, running
 from benchmarks.lib.report import Row, print_table, write_json
 from voxcpm_openai import Segment, Utterance, Voice, text
 from voxcpm_openai.load_test import Reply

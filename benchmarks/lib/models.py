@@ -17,18 +17,12 @@ import torch
 from torch import Tensor
 
 from voxcpm_openai import Samples, Segment, Utterance, Voice
-from voxcpm_openai.runtime import dtype_times
-from voxcpm_openai.runtime.device import cpu_dtype
-from voxcpm_openai.runtime.device.cpu_operators import use_cpu_operators
-from voxcpm_openai.runtime.device.loader import load_model
 from voxcpm_openai.runtime.device.runner import ModelRunner, TextPlan
 from voxcpm_openai.runtime.device.voice_cache import VoiceCache
 from voxcpm_openai.runtime.engine.engine import BatchedEngine
 from voxcpm_openai.runtime.engine.job import Job, LengthEstimate
 from voxcpm_openai.runtime.engine.runner_protocol import Step
-from voxcpm_openai.runtime.model.ops import Ops
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
-from voxcpm_openai.settings import load_settings
 from voxcpm_openai.testing.checkpoints import TEXT
 
 STEPS, CFG = 10, 2.0  # solver steps and guidance where nothing else is asked for
@@ -48,14 +42,6 @@ class Run:
     def of(cls, begun: float, marks: Sequence[float], warm: int) -> Run:
         """Sum up when patches came; the first ``warm`` do not count for ``patch``."""
         return cls(marks[0] - begun, median(b - a for a, b in pairwise(marks[warm:])))
-
-
-def cpu_model(folder: Path, dtype: str, kernels: str) -> tuple[VoxCPM, Ops]:
-    """Load a model as a start on a CPU does; return the operators that it runs on, too."""
-    model = load_model(folder, "cpu", dtype)
-    fastest = dtype_times.choice(cpu_dtype.measure())
-    cache = load_settings({}).cache_folder / "operators"
-    return model, use_cpu_operators(model, kernels, cache, fastest)
 
 
 class Batch:
