@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -39,13 +40,18 @@ def required(program: str) -> str:
     If it is missing, fail in CI if it should be installed there, otherwise skip the test.
     """
     folders = os.pathsep.join((os.environ.get("PATH", ""), *SYSTEM_FOLDERS))
-    for name in (program, *OTHER_NAMES.get(program, ())):
-        if (found := shutil.which(name, path=folders)) is not None:
-            return found
-    package = PACKAGES.get(program)
-    hint = f"Debian's package {package}" if package else "Debian has no package of it"
-    message = f"{program} is not installed ({hint})"
-    if program in IN_CI and os.environ.get("CI"):
+    names = (program, *OTHER_NAMES.get(program, ()))
+    found = next(filter(None, (shutil.which(name, path=folders) for name in names)), None)
+    if found is None:
+        package = PACKAGES.get(program)
+        hint = f"Debian's package {package}" if package else "Debian has no package of it"
+        skip(f"{program} is not installed ({hint})", in_ci=program not in IN_CI)
+    return found
+
+
+def skip(message: str, *, in_ci: bool = False) -> NoReturn:
+    """Skip the test; in CI fail it, unless it may be skipped ``in_ci``, too."""
+    if os.environ.get("CI") and not in_ci:
         pytest.fail(message)
     pytest.skip(message)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,17 @@ def test_the_unit_is_one_that_systemd_takes(tmp_path: Path, access: str) -> None
     unit.write_text(text.replace(program[1], "/bin/true"))
     result = run("systemd-analyze", "verify", "--man=no", unit)
     assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_program_in_the_home_of_the_user_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: bool
+) -> None:
+    """The unit cannot read a home."""
+    program = Path(sys.executable)
+    monkeypatch.setenv("HOME", str(program.parents[2] if inside else tmp_path))
+    result = init(tmp_path, "--service", "systemd")
+    assert ("which the unit cannot read" in result.output) is inside
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def narration(
 ) -> Narration:
     request = replace(
         SpeechRequest(model="tone", input=text, response_format="wav"),
-        **fields,  # type: ignore
+        **fields,
     )
     return Narration(ctx, engine or Continuing(), request)
 

@@ -62,14 +62,14 @@ class Heard:
 
 
 class PacedRunner(MockRunner):
-    """Advances a clock; ``reads`` has the tokens of each part, ``unread`` what a step had to."""
+    """Advances a clock.  ``reads``: tokens of each part; ``unprefilled``: those left to a step."""
 
     def __init__(self, clock: Clock, costs: Costs, slots: int = 8) -> None:
         super().__init__(slots)
         self.clock, self.costs = clock, costs
         self.left: dict[int, int] = {}
         self.reads: list[int] = []
-        self.unread: list[int] = []
+        self.unprefilled: list[int] = []
         self.widths: list[int] = []
 
     def prepare_segment(self, utterance: Utterance, segment: Segment) -> Script:
@@ -89,7 +89,7 @@ class PacedRunner(MockRunner):
         return not self.left[slot]
 
     def launch(self, slots: Sequence[int]) -> Step:
-        self.unread += [self.left[slot] for slot in slots if self.left[slot]]
+        self.unprefilled += [self.left[slot] for slot in slots if self.left[slot]]
         self.widths.append(len(slots))
         self.clock.now += self.costs.step(len(slots))
         return self.step(slots)
@@ -143,7 +143,7 @@ def test_a_long_text_is_not_silent_once_one_row_keeps_up(
     whole = CLIP_TOKENS + len(said.segments[0].text) // 4
     assert runner.reads[0] == whole, "the first segment is read at once: a listener waits"
     assert max(runner.reads[1:]) <= PART, "the others are read in parts"
-    assert runner.unread == []
+    assert runner.unprefilled == []
     assert len(said.segments) > characters / 400
 
 

@@ -137,7 +137,7 @@ def test_an_engine_that_is_unloaded_is_not_loaded_for_a_voice(
     ctx.preparation.wait(SECONDS)
     assert (ctx.engine.state, prepared) == ("unloaded", [])
     engine.prepare_voice(ctx.registry.voices["nova"])
-    assert (ctx.engine.state, prepared) == ("ready", ["nova"]), "whoever asks the engine loads it"
+    assert (ctx.engine.state, prepared) == ("ready", ["nova"]), "a request loads it"
     ctx.engine.stop()
 
 

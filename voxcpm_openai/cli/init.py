@@ -146,7 +146,7 @@ def _next(answers: Answers, folder: Path) -> list[str]:
             f"{here}sudo install -m 644 {UNIT} /etc/systemd/system/",
             "sudo systemctl enable --now voxcpm-openai",
         ]
-        if _program().startswith(("/home/", "/root/")):
+        if Path(_program()).is_relative_to(Path.home()):  # hidden by the unit's ProtectHome
             lines.insert(0, f"# {_program()} is in a home, which the unit cannot read: install it")
             lines.insert(1, "# elsewhere, such as /opt, and run init with that one.")
     elif answers.service == "compose":

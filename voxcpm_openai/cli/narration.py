@@ -47,8 +47,8 @@ class Part:
 def parts_of(text: str) -> tuple[Part, ...]:
     """Cut a text at the ends of sentences, where possible at those of paragraphs; at least one.
 
-    The first part is one sentence: its audio comes soon, and is made again when an engine that
-    continues goes on with a text.
+    The first part is one sentence: its audio comes soon, and is synthesized again when an engine
+    that continues goes on with a text.
     """
     parts: list[Part] = []
     held: list[Passage] = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import Metric
@@ -49,9 +50,13 @@ class Metrics:
         def histogram(name: str, help_: str, buckets: tuple[float, ...]) -> Histogram:
             return Histogram(f"voxcpm_{name}", help_, SPEECH, registry=registry, buckets=buckets)
 
-        def gauge(name: str, help_: str, labels: Iterable[str] = (), mode: str = "sum") -> Gauge:
-            mode = f"live{mode}"
-            return Gauge(name, help_, tuple(labels), registry=registry, multiprocess_mode=mode)  # type: ignore[arg-type]
+        def gauge(
+            name: str,
+            help_: str,
+            labels: Iterable[str] = (),
+            mode: Literal["liveall", "livesum"] = "livesum",
+        ) -> Gauge:
+            return Gauge(name, help_, tuple(labels), registry=registry, multiprocess_mode=mode)
 
         self.speeches = counter("speeches", "Synthesis requests by outcome.", (*SPEECH, "outcome"))
         self.first_audio = histogram(
@@ -84,7 +89,7 @@ class Metrics:
             "voxcpm_engine_running", "Streams or segments that engines process."
         )
         self.engine_detail = gauge(
-            "voxcpm_engine_detail", "A number from an engine's status.", ("name",), "all"
+            "voxcpm_engine_detail", "A number from an engine's status.", ("name",), "liveall"
         )
         self.cache_hits = counter(
             "cache_hits", "Responses served without a synthesis of their own.", ()

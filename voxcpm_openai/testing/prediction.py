@@ -30,7 +30,7 @@ SPLIT_ROWS = 8
 """The largest batch whose decode attention splits the keys, which a third kernel combines."""
 
 
-class Cost(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Cost(TorchDispatchMode):
     """Counts operators that are kernels on a GPU, and adds up what they take."""
 
     def __init__(self, launch_seconds: float) -> None:

@@ -294,7 +294,7 @@ def _validated(schema: RequestSchema, values: Mapping[str, object]) -> Any:
     try:
         return schema.load(values)
     except ValidationError as error:
-        field, message = _first("", error.normalized_messages())  # type: ignore[no-untyped-call]
+        field, message = _first("", error.normalized_messages())
         raise InvalidRequest(_sentence(field, message), param=field) from error
 
 

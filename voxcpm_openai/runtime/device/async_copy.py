@@ -33,7 +33,7 @@ class AsyncCopy:
     @property
     def done(self) -> bool:
         """Whether the copy is complete."""
-        return self._event is None or bool(self._event.query())  # type: ignore[no-untyped-call]
+        return self._event is None or bool(self._event.query())
 
     def wait(self) -> Tensor:
         """Wait for the copy and return it."""
@@ -98,6 +98,6 @@ def _record_event(device: torch.device) -> torch.cuda.Event | None:
     """Record an event after the work that a device has been given; None if it is done."""
     if not devices.is_asynchronous(device):
         return None
-    event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    event = torch.cuda.Event()
     event.record(torch.cuda.current_stream(device))
     return event

@@ -18,7 +18,7 @@ class SideStream:
         self._device = device
         self._stream: torch.cuda.Stream | None = None
         if device.type == "cuda":
-            self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+            self._stream = torch.cuda.Stream(device)
         self._mark: torch.cuda.Event | None = None
 
     @contextmanager
@@ -34,7 +34,7 @@ class SideStream:
     def mark(self) -> None:
         """Mark this point of the stream; call it within ``after_steps``."""
         if self._stream is not None:
-            self._mark = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self._mark = torch.cuda.Event()
             self._mark.record(self._stream)
 
     def hold_steps(self) -> None:

@@ -26,7 +26,7 @@ PREFILLED = 32
 
 @dataclass(slots=True)
 class _Row:
-    """The parameters of a slot's job, its unread prompt, and the number of its patches."""
+    """The parameters of a slot's job, the rest of its prompt, and the number of its patches."""
 
     seed: int
     cfg: float

@@ -242,7 +242,7 @@ class _GPUEncoder:
 
     def _run(self, encode: Callable[[], EncodedVoice]) -> EncodedVoice:
         if self._stream is None:
-            self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+            self._stream = torch.cuda.Stream(self._device)
         with torch.cuda.stream(self._stream):
             voice = encode()
         self._stream.synchronize()

@@ -199,7 +199,7 @@ def product(weight: Tensor, bias: Tensor | None, *, tf32: bool = False) -> Linea
 @cache
 def _packs(dtype: torch.dtype) -> bool:
     """Return whether weights can be packed: it takes the operators, and an x86 processor."""
-    if platform.machine() not in ("x86_64", "AMD64") or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+    if platform.machine() not in ("x86_64", "AMD64") or not torch.backends.mkldnn.is_available():
         return False
     if dtype == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return False
