@@ -16,8 +16,9 @@ long; it runs in float32 or bfloat16, whichever is faster here.
   takes.  Absent with ``--kernels torch``, or where there are none in C++.
 - beside: with ``--beside N``, the same beside N processes that use all they get of the cores, and
   loss: how many times as long ours takes then.
-- ggml_patch: with ``--ggml BINARY GGUF``, the same of VoxCPM.cpp with these weights, each repeat in
-  a process of its own; N streams take it N times as long, too.  ggml_patch_ratio, _worst: to ours.
+- ggml: with ``--ggml BINARY GGUF``, the weights of VoxCPM.cpp, and ggml_patch: its seconds, each
+  repeat in a process of its own; N streams take it N times as long, too.  ggml_patch_ratio, _worst:
+  to ours.
   ggml_beside and so on: beside the busy processes, to ours beside them.
 - gib: memory of each side, and the peak of the process.
 
@@ -159,6 +160,7 @@ def measure(
             **first,
             **_against("torch", "gain", torchs[count], row["ours_patch"]),
             **_against("beside", "loss", shared[count], row["ours_patch"]),
+            **({"ggml": ggml.weights.stem} if ggml else {}),
             **_peer("ggml_patch", patch, [count * one for one in ggmls]),
             **_peer("ggml_beside", shared[count], [count * one for one in ggmls_beside]),
             **split(model, stepper(model, count, length, steps), 6),

@@ -90,7 +90,7 @@ def measure(folder: Path, said: str, chosen: Namespace) -> list[Row]:
     seeds = range(1, chosen.repeats + 1)
     if upstream is None:
         runs = [run_ours(runner, segments, voice, steps, seed) for seed in seeds]
-        return [_row(f"ours, {chosen.dtype}", [run]) for run in runs]
+        return [_row(said, f"ours, {chosen.dtype}", [run]) for run in runs]
     package = upstream.model
     clip = {"prompt_wav_path": str(voice.audio), "prompt_text": voice.transcript}
     if chosen.model == "2":
@@ -103,14 +103,16 @@ def measure(folder: Path, said: str, chosen: Namespace) -> list[Row]:
         theirs.append(run_in_fresh_thread(theirs_run))
         mine.append(run_ours(runner, segments, voice, steps, seed))
         print(f"round {seed}: ours {mine[-1].total:.1f} s, upstream {theirs[-1].total:.1f} s")
-    ours, their = _row(f"ours, {chosen.dtype}", mine), _row(f"upstream, {upstream.dtype}", theirs)
+    ours = _row(said, f"ours, {chosen.dtype}", mine)
+    their = _row(said, f"upstream, {upstream.dtype}", theirs)
     ratios = {name: their[name] / ours[name] for name in ("first", "end")}
-    return [ours, their, {"side": "ratio", **ratios, "silent": None, "audio": None}]
+    return [ours, their, {**dict.fromkeys(ours), "side": "ratio", **ratios}]
 
 
-def _row(side: str, replies: Sequence[Reply]) -> Row:
+def _row(said: str, side: str, replies: Sequence[Reply]) -> Row:
     return {
         "side": side,
+        "characters": len(said),
         "first": median(reply.first_byte for reply in replies),
         "end": median(reply.total for reply in replies),
         "silent": median(reply.underrun_seconds for reply in replies),

@@ -11,93 +11,16 @@ from __future__ import annotations
 import json
 import sys
 from argparse import ArgumentParser
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 if not __package__:
     sys.path[0] = str(Path(__file__).parent.parent)
 
-from benchmarks.lib.report import Row
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from benchmarks.lib.plots import PLOTS
 
 SIZE = 6.4, 3.4
 """Inches."""
-COLOURS = ("#00796b", "#f57c00", "#5c6bc0", "#8d6e63")
-
-
-@dataclass(frozen=True)
-class Plot:
-    """One picture: the rows that have all of ``fields``, drawn by ``draw``."""
-
-    name: str
-    fields: frozenset[str]
-    draw: Callable[[Axes, Sequence[Row]], None]
-
-
-def first_byte(axes: Axes, rows: Sequence[Row]) -> None:
-    """Draw the milliseconds to the first byte by streams: the median, and up to the 99th in 100."""
-    for colour, format_ in zip(COLOURS, dict.fromkeys(row["format"] for row in rows), strict=False):
-        own = sorted((row for row in rows if row["format"] == format_), key=_streams)
-        streams = [row["streams"] for row in own]
-        low = [row["first_byte"]["p50"] * 1e3 for row in own]
-        axes.plot(streams, low, "o-", color=colour, label=f"{format_}, median")
-        high = [row["first_byte"]["p99"] * 1e3 for row in own]
-        axes.fill_between(streams, low, high, color=colour, alpha=0.2, label=f"{format_}, to p99")
-    axes.set(
-        xscale="log", yscale="log", xlabel="streams", ylabel="ms to the first byte",
-        title="Embedded engine on two cores",
-    )  # fmt: skip
-    axes.set_xticks(sorted({row["streams"] for row in rows}))
-    axes.xaxis.set_major_formatter("{x:.0f}")
-    axes.legend()
-
-
-def against_upstream(axes: Axes, rows: Sequence[Row]) -> None:
-    """Draw how many times as fast as upstream's package a step is, by dtype and streams."""
-    labels = [f"{row['model']}, {row['dtype']}\n{row['streams']} streams" for row in rows]
-    bars = axes.bar(labels, [row["patch_ratio"] for row in rows], color=COLOURS[0])
-    axes.bar_label(bars, fmt="%.1f×")
-    axes.scatter(
-        labels,
-        [row["patch_worst"] for row in rows],
-        color=COLOURS[1],
-        zorder=3,
-        label="worst repeat",
-    )
-    axes.axhline(1, color="gray", linewidth=1)
-    axes.set(ylabel="times as fast", title="VoxCPM on two cores, against upstream's package")
-    axes.margins(y=0.15)
-    axes.legend()
-
-
-def beside(axes: Axes, rows: Sequence[Row]) -> None:
-    """Draw the seconds of a step alone and beside busy processes."""
-    labels = [f"{row['streams']} streams" for row in rows]
-    places = range(len(rows))
-    series = (
-        ("torch", "PyTorch's operators"),
-        ("ours_patch", "C++"),
-        ("beside", "C++, one busy process"),
-    )
-    for number, (field, label) in enumerate(series):
-        at = [place + 0.27 * (number - 1) for place in places]
-        bars = axes.bar(at, [row[field] for row in rows], 0.25, label=label, color=COLOURS[number])
-        axes.bar_label(bars, fmt="%.2f")
-    axes.set_xticks(places, labels)
-    axes.set(ylabel="s for 0.16 s of audio each", title="VoxCPM1.5, int8, 10 steps, two cores")
-    axes.margins(y=0.15)
-    axes.legend()
-
-
-PLOTS = (
-    Plot("first-byte", frozenset({"format", "streams", "first_byte"}), first_byte),
-    Plot("against-upstream", frozenset({"patch_ratio", "patch_worst", "dtype"}), against_upstream),
-    Plot("beside-others", frozenset({"torch", "ours_patch", "beside"}), beside),
-)
 
 
 def draw(files: Sequence[Path], folder: Path) -> list[Path]:
@@ -122,10 +45,6 @@ def draw(files: Sequence[Path], folder: Path) -> list[Path]:
             pyplot.close(figure)
             written.append(path)
     return written
-
-
-def _streams(row: Row) -> int:
-    return int(row["streams"])
 
 
 def main() -> None:

@@ -43,12 +43,42 @@ def test_later_segments_do_not_interrupt_the_current_one() -> None:
     assert underrun == 0
 
 
-def test_all_rows_are_stepped_together_when_not_even_one_keeps_up() -> None:
+def test_all_rows_are_stepped_together_when_no_number_of_them_keeps_up() -> None:
     s, text = scheduler(8), stream(6, 6, 6)
     join(s, text)
-    counts, _ = simulate(s, text, base=1.2, row=0.1)
+    counts, _ = simulate(s, text, base=1.2, row=0.8)
     assert counts[:5] == [1, 2, 3, 3, 3]
     assert len(counts) < 12
+
+
+def test_the_fewest_rows_that_keep_up_together_are_stepped_where_one_does_not() -> None:
+    """Two rows take 1.7 s for two seconds of audio: only the first segment is interrupted."""
+    s, text = scheduler(8), stream(6, 6, 6, 6)
+    join(s, text)
+    counts, underrun = simulate(s, text, base=1.1, row=0.3)
+    assert counts[:6] == [1, 2, 2, 2, 2, 2]
+    assert underrun == pytest.approx(5 * 0.7)
+
+
+def test_one_slow_step_of_several_changes_nothing() -> None:
+    costs = StepCostModel()
+    for seconds in (0.8, 1.5, 0.8, 0.8):
+        costs.record(1, seconds)
+        assert costs.keeps_up(1, 1.2)
+    for _ in range(3):
+        costs.record(1, 1.5)
+    assert not costs.keeps_up(1, 1.2), "but most of the last five do"
+
+
+def test_whether_a_number_of_rows_fits_depends_on_that_number_only() -> None:
+    costs = StepCostModel()
+    costs.record(1, 1.5)
+    assert costs.fits(2, 2.0), "it is unknown"
+    costs.record(2, 2.1)
+    assert not costs.fits(1, 1.0)
+    assert not costs.fits(2, 2.0)
+    assert costs.fits(2, 2.2)
+    assert any(costs.fits(2, 2.0) for _ in range(10)), "it is tried again later"
 
 
 def test_all_rows_are_stepped_together_when_all_keep_up() -> None:

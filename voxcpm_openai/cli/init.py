@@ -146,9 +146,12 @@ def _next(answers: Answers, folder: Path) -> list[str]:
             f"{here}sudo install -m 644 {UNIT} /etc/systemd/system/",
             "sudo systemctl enable --now voxcpm-openai",
         ]
-        if Path(_program()).is_relative_to(Path.home()):  # hidden by the unit's ProtectHome
-            lines.insert(0, f"# {_program()} is in a home, which the unit cannot read: install it")
-            lines.insert(1, "# elsewhere, such as /opt, and run init with that one.")
+        if Path(_program()).is_relative_to(Path.home()):
+            lines = [
+                f"# The unit cannot read {_program()} (ProtectHome=yes).",
+                "# Install voxcpm-openai outside of home folders, as in /opt, and run its init.",
+                *lines,
+            ]
     elif answers.service == "compose":
         target = "cuda" if answers.engine == "voxcpm" else "cpu"
         lines = [

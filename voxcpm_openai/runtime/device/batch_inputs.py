@@ -15,6 +15,8 @@ from voxcpm_openai.runtime.model.voxcpm import SequencePart
 MAX_PREFILL_TOKENS = 256
 """The most prompt tokens of a step.  Up to about as many rows cost an H100 nothing extra in the
 language models, which are bound by reading their weights."""
+PREFILLED = 64
+"""Tokens of a part of a prompt on a CPU: two parts of 32 take a half longer."""
 
 
 class PrefillChunk(NamedTuple):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from voxcpm_openai.runtime.device.batch_inputs import PrefillQueue
+from voxcpm_openai.runtime.device.batch_inputs import PREFILLED, PrefillQueue
 from voxcpm_openai.runtime.model.causal_conv import ConvState
 from voxcpm_openai.runtime.model.state import KVPrefix, SpeakerPrompt
 from voxcpm_openai.runtime.model.voxcpm import VoxCPM
@@ -24,12 +24,10 @@ T = TypeVar("T")
 Parts = Generator[None, None, T]
 """Work that pauses after each part, and returns its result."""
 
-ENCODED = 2
+ENCODED = 4
 """Patches of a part of the VAE's encoder."""
 EMBEDDED = 16
 """Patches of a part of LocEnc."""
-PREFILLED = 32
-"""Tokens of a part of the language models."""
 
 _ENDED = object()
 

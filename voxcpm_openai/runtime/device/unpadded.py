@@ -13,15 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from voxcpm_openai.runtime.device.batch_inputs import PrefillQueue
+from voxcpm_openai.runtime.device.batch_inputs import PREFILLED, PrefillQueue
 from voxcpm_openai.runtime.engine.runner_protocol import FinishedStep
 from voxcpm_openai.runtime.engine.thread_count import ThreadCount
 from voxcpm_openai.runtime.model.noise import Noise
 from voxcpm_openai.runtime.model.state import Slots
 from voxcpm_openai.runtime.model.voxcpm import SequencePart, VoxCPM
-
-PREFILLED = 32
-"""Tokens of a part of a prompt."""
 
 
 @dataclass(slots=True)

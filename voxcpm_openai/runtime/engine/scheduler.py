@@ -8,7 +8,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
@@ -145,7 +145,7 @@ class Scheduler:
         waiting.sort(key=lambda stream: stream.clock.deadline)
         if waiting or len(self._free) <= self._reserved:
             return [self._place(s, s.current) for s in waiting[: len(self._free)]]
-        pressed = self._urgent_slots([row.stream for row in self.live.values()], 1, now)
+        pressed = self._urgent_slots(self.live, 1, now)
         ready = [
             (deadline, number, stream, job)
             for number, stream in enumerate(self._streams)
@@ -162,17 +162,21 @@ class Scheduler:
         """Return the rows whose prompts are read before the next step, and whether to the end.
 
         To the end where a listener waits.  Of the others, the one that is due first gets a part, if
-        no listener runs out of audio for it, or all of them do so anyway.
+        every listener has a patch left after it and a step; or, where no row keeps up, if it is one
+        of the rows that would be stepped.
         """
         rows = [(slot, row) for slot, row in self.live.items() if row.job.reading]
         awaited = [(slot, row, True) for slot, row in rows if row.stream.current is row.job]
         if awaited or not rows:
             return awaited
         read_seconds = self._read_seconds or self._step_seconds
-        if self._runs_dry(now + read_seconds + self._step_seconds):
-            played = [row.stream for row in self._going().values() if row.stream.current is row.job]
-            if self._keeps_up(played):
+        if self._runs_dry(now + read_seconds + self._step_seconds + self._patch_seconds):
+            if self._keeps_up(_played(self._going())):
                 return []
+            stepped = self._urgent_slots(self.live, 0, now)
+            rows = [entry for entry in rows if entry[0] in stepped] if stepped else rows
+        if not rows:
+            return []
         deadlines = self._deadlines()
         return [(*min(rows, key=lambda entry: deadlines[entry[1].job]), False)]
 
@@ -185,31 +189,41 @@ class Scheduler:
         that is being played.
         """
         going = self._going()
-        slots = self._urgent_slots([row.stream for row in going.values()], 0, now) or list(going)
+        slots = self._urgent_slots(going, 0, now) or list(going)
         if len(slots) > self._rows_per_step:
             deadlines = self._deadlines()
             slots.sort(key=lambda slot: deadlines[self.live[slot].job])
         return sorted(slots[: self._rows_per_step])
 
-    def _urgent_slots(
-        self, streams: Iterable[BatchedStream], joining: int, now: float
-    ) -> list[int]:
-        """Return the slots to step instead of all, or none.
+    def _urgent_slots(self, rows: Mapping[int, BatchRow], joining: int, now: float) -> list[int]:
+        """Return the slots to step instead of all of ``rows``, or none.
 
-        ``streams``: those of the rows of a full step; ``joining``: rows that would be added to it.
-        Later segments wait anyway if a listener has not enough audio for the longest time that a
-        full step may take: how long it does may not be known.
+        ``joining``: rows that would be added to them.  Later segments wait anyway if a listener has
+        not enough audio for the longest time that a full step may take: how long it does may not be
+        known.
         """
-        together = list(streams)
-        close = self._runs_dry(now + self._step_cost.at_most(len(together) + joining))
-        if self._keeps_up(together, joining) and not close:
+        close = self._runs_dry(now + self._step_cost.at_most(len(rows) + joining))
+        if self._keeps_up(rows, joining) and not close:
             return []
-        deadlines, going = self._deadlines(), self._going()
-        urgent = {s: row for s, row in going.items() if deadlines[row.job] < now + MIN_HEADROOM}
-        for rows in (_played(going) if close else urgent, _played(urgent)):
-            if self._keeps_up([row.stream for row in rows.values()]):
-                return list(rows)
-        return []
+        deadlines = self._deadlines()
+        urgent = {s: row for s, row in rows.items() if deadlines[row.job] < now + MIN_HEADROOM}
+        played = _played(urgent)
+        for some in (_played(rows) if close else urgent, played):
+            if self._keeps_up(some):
+                return list(some)
+        order = sorted(rows, key=lambda slot: deadlines[rows[slot].job])
+        return order[: self._fewest(played, len(rows))]
+
+    def _fewest(self, played: Mapping[int, BatchRow], most: int) -> int:
+        """Return how many rows make audio as fast as ``played`` need it, or 0 if ``most`` do not.
+
+        A further row costs less than the first.  Where one is too slow for its listener, two may be
+        fast enough together: the listener waits during one segment, and not in those that follow.
+        """
+        within = self._shortest(played)
+        counts = range(len(played) + 1, most + 1)
+        fitting = (n for n in counts if self._step_cost.fits(n, within * n / len(played)))
+        return next(fitting, 0)
 
     def _runs_dry(self, moment: float) -> bool:
         """Return whether a listener whose row is stepped runs out of audio before this moment."""
@@ -225,14 +239,14 @@ class Scheduler:
             slot: row for slot, row in self.live.items() if not (row.job.ended or row.job.reading)
         }
 
-    def _keeps_up(self, streams: Iterable[BatchedStream], joining: int = 0) -> bool:
-        """Return whether a step of a row of each stream is as fast as its listeners play.
+    def _keeps_up(self, rows: Mapping[int, BatchRow], joining: int = 0) -> bool:
+        """Return whether a step of these rows is as fast as their listeners play."""
+        return self._step_cost.keeps_up(len(rows) + joining, self._shortest(rows))
 
-        The fastest listener decides: each of them plays a patch in the time of a step.
-        """
-        playing = [stream.clock.playing_time(self._patch_seconds) for stream in streams]
-        within = min(playing, default=self._patch_seconds)
-        return self._step_cost.keeps_up(len(playing) + joining, within)
+    def _shortest(self, rows: Mapping[int, BatchRow]) -> float:
+        """Return the seconds in which the fastest listener plays a patch."""
+        times = (row.stream.clock.playing_time(self._patch_seconds) for row in rows.values())
+        return min(times, default=self._patch_seconds)
 
     def _deadlines(self) -> dict[Job, float]:
         """Return when each live job's next patch is needed."""

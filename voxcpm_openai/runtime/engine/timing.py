@@ -5,8 +5,13 @@ Times are seconds on the caller's clock.
 
 from __future__ import annotations
 
+from collections import defaultdict, deque
+from statistics import median
+
 SMOOTHING = 0.1
 """The weight of the newest measurement in a moving average."""
+RECENT = 5
+"""Steps whose median is the cost: on a machine that others use, some take half as long again."""
 COST_DECAY = 0.99
 """A cost that forbids more rows is multiplied by this at each query, so that it is tried again."""
 LAUNCH_LEAD_SECONDS, LAUNCH_LEAD_SHARE = 0.001, 0.15
@@ -22,12 +27,13 @@ def smoothed(average: float, value: float) -> float:
 class StepCostModel:
     """Estimates whether a step of n rows is fast enough.
 
-    It keeps the last duration for each number of rows; a step with more rows takes no less time.
+    It keeps the last durations for each number of rows; a step with more rows takes no less time.
     """
 
     def __init__(self) -> None:
-        self._seconds: dict[int, float] = {}  # by the number of rows
-        self._measured: dict[int, float] = {}  # the same, without a decay
+        self._recent: dict[int, deque[float]] = defaultdict(lambda: deque(maxlen=RECENT))
+        self._measured: dict[int, float] = {}  # their median, by the number of rows
+        self._seconds: dict[int, float] = {}  # the same, with a decay
 
     def record(self, rows: int, seconds: float) -> None:
         """Record the duration of a step.  A step without rows, which only prefills, is ignored."""
@@ -36,7 +42,8 @@ class StepCostModel:
         for fewer in self._seconds:
             if fewer < rows:
                 self._seconds[fewer] = min(self._seconds[fewer], seconds)
-        self._seconds[rows] = self._measured[rows] = seconds
+        self._recent[rows].append(seconds)
+        self._seconds[rows] = self._measured[rows] = median(self._recent[rows])
 
     def keeps_up(self, rows: int, within: float) -> bool:
         """Return whether a step of ``rows`` rows takes at most ``within`` seconds or is unknown."""
@@ -46,6 +53,13 @@ class StepCostModel:
         for count in slow:
             self._seconds[count] *= COST_DECAY
         return not slow
+
+    def fits(self, rows: int, within: float) -> bool:
+        """Return whether a step of just ``rows`` rows takes at most ``within``, or is unknown."""
+        if self._seconds.get(rows, 0.0) <= within:
+            return True
+        self._seconds[rows] *= COST_DECAY
+        return False
 
     def at_most(self, rows: int) -> float:
         """Return what a step of ``rows`` rows may take in seconds; 0 before the first was measured.
