@@ -51,10 +51,11 @@ def crowd(axes: Axes, rows: Sequence[Row]) -> None:
 
 def against_upstream(axes: Axes, rows: Sequence[Row]) -> None:
     """Draw how many times as fast as upstream's package a step is, by model, dtype and streams."""
-    labels = [f"{row['model']}, {row['dtype']}\n{row['streams']} streams" for row in rows]
-    bars = axes.bar(labels, [row["patch_ratio"] for row in rows], color=COLOURS[0])
+    own = [row for row in rows if "ggml" not in row]
+    labels = [f"{row['model']}, {row['dtype']}\n{_counted(row)}" for row in own]
+    bars = axes.bar(labels, [row["patch_ratio"] for row in own], color=COLOURS[0])
     axes.bar_label(bars, fmt="%.1f×")
-    worst = [row["patch_worst"] for row in rows]
+    worst = [row["patch_worst"] for row in own]
     axes.scatter(labels, worst, color=COLOURS[1], zorder=3, label="worst repeat")
     _line(axes, 1)
     axes.set(ylabel="times as fast", title="VoxCPM on two cores, against upstream's package")
@@ -65,7 +66,7 @@ def beside(axes: Axes, rows: Sequence[Row]) -> None:
     """Draw the seconds of a step alone and beside busy processes."""
     names = {"torch": "PyTorch's operators", "ours_patch": "C++", "beside": "C++, one busy process"}
     series = [(name, [row[field] for row in rows]) for field, name in names.items()]
-    _bars(axes, [f"{row['streams']} streams" for row in rows], series)
+    _bars(axes, [_counted(row) for row in rows], series)
     axes.set(ylabel="s for 0.16 s of audio each", title="VoxCPM1.5, int8, 10 steps, two cores")
 
 
@@ -96,7 +97,7 @@ def loop(axes: Axes, rows: Sequence[Row]) -> None:
         axes.plot(_streams(own), [row["row"] for row in own], "o-", color=colour, label=name)
     _stream_axis(axes, rows)
     axes.set(ylim=0, ylabel="µs for a stream", title="Engine loop, between two steps")
-    axes.legend(title="what clients do")
+    axes.legend(title="clients")
 
 
 def hostile(axes: Axes, rows: Sequence[Row]) -> None:
@@ -207,6 +208,10 @@ def _groups(rows: Iterable[Row], field: str) -> list[tuple[str, list[Row]]]:
 
 def _streams(rows: Iterable[Row]) -> list[int]:
     return [row["streams"] for row in rows]
+
+
+def _counted(row: Row) -> str:
+    return "1 stream" if row["streams"] == 1 else f"{row['streams']} streams"
 
 
 def _stream_axis(axes: Axes, rows: Sequence[Row]) -> None:

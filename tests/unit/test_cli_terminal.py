@@ -44,6 +44,8 @@ def test_check_shows_sections(columns: int) -> None:
     titles = [line for line in screen.lines if line in ("Settings", "Plugins", "Engines", "Start")]
     assert titles == ["Settings", "Plugins", "Engines", "Start"]
     assert screen.lines[-1] == "the server can start"
+    assert "chosen: engine tone (" in words(screen)
+    assert max(map(len, screen.lines)) <= columns, "no word is broken at the edge"
     assert re.search(r"^max_streams\b", screen.text, re.MULTILINE)
 
 

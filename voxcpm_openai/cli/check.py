@@ -13,9 +13,11 @@ from voxcpm_openai.cli.display import (
     Column,
     is_terminal,
     json_option,
+    message,
     plain,
     print_json,
     print_table,
+    print_text,
     print_title,
     working,
 )
@@ -88,15 +90,15 @@ def _print_report(report: Report) -> None:
     _print_engines(report.engines)
     print_title("Start")
     if report.chosen:
-        click.echo(plain(f"chosen: engine {report.chosen.name} ({report.chosen.reason})"))
+        print_text(f"chosen: engine {report.chosen.name} ({report.chosen.reason})")
         for note in report.chosen.notes:
-            click.echo(plain(f"  {note}"))
+            print_text(f"  {note}")
     if report.workers:
-        click.echo(plain(f"workers: {report.workers.count} ({report.workers.reason})"))
+        print_text(f"workers: {report.workers.count} ({report.workers.reason})")
     for warning in report.warnings:
-        click.secho(f"warning: {plain(warning)}", fg="yellow", err=True)
+        click.secho(message(f"warning: {warning}", ""), fg="yellow", err=True)
     for problem in report.problems:
-        click.secho(f"wrong: {plain(problem)}", fg="red", err=True)
+        click.secho(message(f"wrong: {problem}", ""), fg="red", err=True)
     if report.ok:
         click.secho("the server can start", fg="green")
 

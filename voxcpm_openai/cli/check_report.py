@@ -26,6 +26,8 @@ class SettingRow:
     def shown(self) -> str:
         """The value as text."""
         value = self.value
+        if value is None:
+            return "none"
         return ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
 
 

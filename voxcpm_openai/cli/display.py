@@ -56,17 +56,15 @@ def plain(text: object) -> str:
     return str(text).translate(_IN_LINES)
 
 
-def message(text: object, prefix: str = "Error: ") -> str:
-    """Return a text for standard error, without control characters; wrapped on a terminal.
+def message(text: object, prefix: str = "Error: ", stream: TextIO | None = None) -> str:
+    """Return a text without control characters; wrapped on a terminal.
 
-    ``prefix``: what is printed before it.
+    ``prefix``: what is printed before it; ``stream``: where to, by default standard error.
     """
-    shown = plain(text)
-    if not is_terminal(sys.stderr):
+    shown, stream = plain(text), stream or sys.stderr
+    if not is_terminal(stream):
         return shown
-    options = textwrap.TextWrapper(
-        _width(sys.stderr), break_long_words=False, break_on_hyphens=False
-    )
+    options = textwrap.TextWrapper(_width(stream), break_long_words=False, break_on_hyphens=False)
     first, *others = (prefix + shown).split("\n")
     return "\n".join(map(options.fill, (first, *others))).removeprefix(prefix)
 
@@ -113,6 +111,11 @@ def print_title(text: str) -> None:
     """Print the title of what follows, on a terminal only: a pipe has lines of one kind."""
     if is_terminal(sys.stdout):
         click.secho(f"\n{plain(text)}", bold=True)
+
+
+def print_text(text: str) -> None:
+    """Print a text on standard output, as ``message`` has it."""
+    click.echo(message(text, "", sys.stdout))
 
 
 def print_table(
