@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.browser.conftest import Visiting
@@ -99,10 +98,10 @@ def test_a_file_that_is_no_audio_is_named_until_another_is_chosen(
     expect(field.get_by_role("alert")).to_have_count(0)
 
 
-@pytest.mark.parametrize("wrong", ["another key", "clé", "钥匙", "\N{KEY}"])
-def test_any_key_that_is_wrong_is_refused_and_can_be_replaced(
-    visits: Visiting, keyed: Server, wrong: str
+def test_a_key_in_any_script_is_refused_and_can_be_replaced(
+    visits: Visiting, keyed: Server
 ) -> None:
+    wrong = "clé 钥匙 \N{KEY}"  # headers have no such letters
     refused = "The API key is not one of this server's."
     with visits(keyed) as visit:
         page = visit.open()
