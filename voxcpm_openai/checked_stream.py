@@ -55,7 +55,7 @@ class CheckedStream:
         """Cancel the work from any thread; an error of the engine is only logged."""
         try:
             self._stream.close()
-        except Exception:  # a plugin may fail in any way; the rest must still be freed
+        except (Exception, SystemExit):  # a plugin may fail in any way
             logger.exception("the engine %s failed to close a stream", self._name)
 
     def _checked(

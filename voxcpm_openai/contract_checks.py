@@ -93,7 +93,7 @@ def engine_problems(engine: object) -> list[str]:
         if not isinstance(capabilities, Capabilities):
             return [f"{type(engine).__name__}.capabilities is not a Capabilities"]
         return capability_problems(capabilities) + status_problems(engine.status())
-    except Exception as error:  # a plugin may fail in any way
+    except (Exception, SystemExit) as error:  # a plugin may fail in any way
         logger.exception("capabilities or status() failed")
         return [f"capabilities or status() failed: {type(error).__name__}: {error}"]
 

@@ -43,5 +43,5 @@ def stop_engine(engine: Engine) -> None:
     """Stop an engine; an error is only logged."""
     try:
         engine.stop()
-    except Exception:  # a plugin may fail in any way; the rest must still be stopped
+    except (Exception, SystemExit):  # a plugin may fail in any way; the rest must still be stopped
         logger.exception("engine %s: stop() failed", engine.name)

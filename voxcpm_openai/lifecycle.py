@@ -166,7 +166,7 @@ class EngineLifecycle:
             gc.collect()
             try:
                 self._choice.spec.free()
-            except Exception:  # a plugin may fail in any way
+            except (Exception, SystemExit):  # a plugin may fail in any way
                 logger.exception("engine %s: free() failed", self.name)
         logger.info("engine %s is unloaded; the next speech request loads it", self.name)
         return True
@@ -207,7 +207,7 @@ class EngineLifecycle:
             status = engine.status()
             if problems := status_problems(status):
                 raise TypeError("; ".join(problems))  # noqa: TRY301
-        except Exception as error:  # a plugin may fail in any way
+        except (Exception, SystemExit) as error:  # a plugin may fail in any way
             if not self._status_failing:  # it is called every second: log the first failure only
                 logger.exception("engine %s: status() failed", self.name)
             self._status_failing = True

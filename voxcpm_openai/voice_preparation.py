@@ -46,8 +46,12 @@ class VoicePreparation:
                 self._prepare(voice)
             except RequestError as error:  # the engine is not there, or cannot use the voice
                 logger.debug("the voice %s is not prepared: %s", voice.id, error.message)
-            except Exception:  # a plugin may fail in any way
-                logger.exception("engine %s: prepare_voice() failed", self._lifecycle.name)
+            except (Exception, SystemExit):  # a plugin may fail in any way
+                logger.exception(
+                    "engine %s: prepare_voice() failed for the voice %s",
+                    self._lifecycle.name,
+                    voice.id,
+                )
 
     def _next(self) -> Voice | None:
         with self._lock:

@@ -274,6 +274,12 @@ def test_only_the_page_may_run_scripts_and_only_its_own(client: FlaskClient) -> 
     assert "*" not in page
 
 
+def test_no_file_of_the_page_loads_anything_from_another_host(client: FlaskClient) -> None:
+    for path in ("/docs", *(f"/docs/{name}" for name in FILES)):
+        loaded = r'(?:\bsrc[:=]\s*|url\(|import\()["\'](https?:[^"\']+)'
+        assert re.findall(loaded, client.get(path).text) == []
+
+
 def test_a_slash_after_the_page_leads_to_it(client: FlaskClient) -> None:
     reply = client.get("/docs/")
     assert (reply.status_code, reply.headers["Location"]) == (308, "../docs")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import stat
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.support.terminal import answered
 from tests.support.tools import run
 from voxcpm_openai.accounts.keyring import Keyring
 from voxcpm_openai.cli import main
+from voxcpm_openai.cli.templates import unit
 from voxcpm_openai.settings import Settings, load_settings
 
 
@@ -51,15 +53,52 @@ def test_a_server_of_a_network_has_a_key_that_opens_it(tmp_path: Path) -> None:
 def test_the_unit_is_one_that_systemd_takes(tmp_path: Path, access: str) -> None:
     assert init(tmp_path, "--service", "systemd", "--access", access).exit_code == 0
     assert names(tmp_path) == ["keys.toml", "voxcpm-openai.service", "voxcpm.toml"]
-    unit = tmp_path / "voxcpm-openai.service"
-    text = unit.read_text()
+    written = tmp_path / "voxcpm-openai.service"
+    text = written.read_text()
     assert "LoadCredential=voxcpm.toml:/etc/voxcpm-openai/voxcpm.toml" in text
     assert "Environment=VOXCPM_CONFIG=%d/voxcpm.toml" in text
     program = re.search(r"^ExecStart=(\S+) serve$", text, re.MULTILINE)
     assert program is not None
     assert Path(program[1]).name == "voxcpm-openai"
-    unit.write_text(text.replace(program[1], "/bin/true"))
-    result = run("systemd-analyze", "verify", "--man=no", unit)
+    written.write_text(text.replace(program[1], "/bin/true"))
+    result = run("systemd-analyze", "verify", "--man=no", written)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "name", ["a b", "q'\"x", "100%", "üñ😀", "$HOME `id`", "nl\nx", "\x7f\t\\"]
+)
+def test_every_name_of_a_folder_is_written_so_that_it_is_read_back(
+    tmp_path: Path, name: str
+) -> None:
+    folder = tmp_path / name
+    result = init(folder, "--access", "network")
+    settings = load_settings({"VOXCPM_CONFIG": str(folder / "voxcpm.toml")})
+    assert settings.api_keys_file == folder / "keys.toml"
+    if name.isprintable():
+        command = shlex.split(result.stderr.splitlines()[-1])
+        assert command[0] == f"VOXCPM_CONFIG={folder / 'voxcpm.toml'}"
+        steps = shlex.split(init(folder / "unit", "--service", "systemd").stderr)
+        assert steps[steps.index("cd") + 1] == str(folder / "unit")
+
+
+def test_a_folder_whose_name_is_no_text_is_refused_before_anything_is_written(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "bad\udcff"
+    result = init(folder, "--access", "network")
+    assert (result.exit_code, folder.exists()) == (1, False)
+    assert "is not UTF-8" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["a b", "100%", "%h", "$HOME", "a;b", "üñ"])
+def test_the_unit_names_a_program_in_any_folder(tmp_path: Path, name: str) -> None:
+    program = tmp_path / name / "voxcpm-openai"
+    program.parent.mkdir()
+    program.symlink_to("/bin/true")
+    written = tmp_path / "voxcpm-openai.service"
+    written.write_text(unit(str(program), "/etc/voxcpm-openai"))
+    result = run("systemd-analyze", "verify", "--man=no", written)
     assert (result.returncode, result.stderr) == (0, "")
 
 
@@ -71,7 +110,7 @@ def test_a_program_in_the_home_of_the_user_is_named(
     program = Path(sys.executable)
     monkeypatch.setenv("HOME", str(program.parents[2] if inside else tmp_path))
     result = init(tmp_path, "--service", "systemd")
-    assert ("which the unit cannot read" in result.output) is inside
+    assert ("The unit cannot read" in result.output) is inside
 
 
 @pytest.mark.parametrize(

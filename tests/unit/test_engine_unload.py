@@ -248,6 +248,22 @@ def test_a_draining_server_loads_it_for_a_request_that_has_begun(
         assert len(list(stream)) == 3
 
 
+@pytest.mark.parametrize("error", [ValueError("in use"), SystemExit(3)])
+def test_a_memory_that_cannot_be_freed_is_logged(
+    make: Callable[..., Loads], caplog: pytest.LogCaptureFixture, error: BaseException
+) -> None:
+    loads = make()
+
+    def free() -> None:
+        raise error
+
+    choice = loads.life._choice
+    loads.life._choice = replace(choice, spec=replace(choice.spec, free=free))
+    assert loads.life.unload()
+    assert "free() failed" in caplog.text
+    assert say(loads) == 3
+
+
 def test_an_engine_is_stopped_before_the_next_one_is_loaded(make: Callable[..., Loads]) -> None:
     loads = make()
     entered, leave = threading.Event(), threading.Event()

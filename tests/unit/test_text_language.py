@@ -67,7 +67,11 @@ def failing(_text: str) -> str:
     raise ValueError
 
 
-@pytest.mark.parametrize("words", [failing, lambda text: None, lambda text: text.encode()])
+def leaving(_text: str) -> str:
+    raise SystemExit
+
+
+@pytest.mark.parametrize("words", [failing, leaving, lambda text: None, lambda text: text.encode()])
 def test_a_normalizer_that_fails_leaves_plain_letters(
     words: Callable[[str], str], caplog: pytest.LogCaptureFixture
 ) -> None:

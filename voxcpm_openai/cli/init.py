@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import shutil
 import sys
 from dataclasses import dataclass
@@ -125,9 +127,19 @@ def _settings(answers: Answers, folder: Path) -> str:
         host = "127.0.0.1" if answers.access == "local" else "0.0.0.0"
         lines += [f'engine = "{answers.engine}"', f'host = "{host}"', f"port = {answers.port}"]
     if answers.keyed and answers.service == "none":
-        path = str((folder / KEYS).resolve()).replace("\\", "\\\\").replace('"', '\\"')
-        lines.append(f'api_keys_file = "{path}"')
+        lines.append(f"api_keys_file = {_toml(str((folder / KEYS).resolve()))}")
     return "\n".join(lines) + "\n"
+
+
+def _toml(text: str) -> str:
+    """Return a text as a string of TOML.  Raises ClickException for a name that has no text."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise click.ClickException(
+            f"{plain(text)} is not UTF-8, which TOML must be: choose another folder."
+        ) from None
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")
 
 
 def _program() -> str:
@@ -138,7 +150,7 @@ def _program() -> str:
 
 def _next(answers: Answers, folder: Path) -> list[str]:
     """Return the commands that start the server."""
-    here = "" if folder == Path() else f"cd {folder} && "
+    here = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
     if answers.service == "systemd":
         lines = [
             f"sudo install -d -m 700 {ETC}",
@@ -162,7 +174,7 @@ def _next(answers: Answers, folder: Path) -> list[str]:
         if answers.engine == "voxcpm":
             lines.insert(2, f"{here}docker compose run --rm speech-gpu voxcpm-openai pull")
     else:
-        lines = [f"VOXCPM_CONFIG={folder / SETTINGS} voxcpm-openai serve"]
+        lines = [f"VOXCPM_CONFIG={shlex.quote(str(folder / SETTINGS))} voxcpm-openai serve"]
         if answers.engine == "voxcpm":
             lines.insert(0, "pip install 'voxcpm-openai[voxcpm]' && voxcpm-openai pull")
     return lines

@@ -26,11 +26,17 @@ _VARIABLE = "    VOXCPM_API_KEYS_FILE: /run/secrets/keys.toml\n"
 def unit(program: str, folder: str) -> str:
     """Return a unit of systemd that runs a program with the settings and the keys of a folder."""
     text = (FOLDER / "voxcpm-openai.service").read_text(encoding="utf-8")
-    text = _replaced(text, _PROGRAM, program)
+    text = _replaced(text, _PROGRAM, _escaped(program))
     settings = f"LoadCredential=voxcpm.toml:{folder}/voxcpm.toml\n"
     keys = _CREDENTIAL.replace("/etc/voxcpm-openai", folder)
     text = _replaced(text, _CREDENTIAL, keys + settings)
     return _replaced(text, _KEYS, _KEYS + _CONFIG)
+
+
+def _escaped(path: str) -> str:
+    """Return a path as systemd reads it in ``ExecStart``; it takes none with quotes."""
+    text = path.replace("%", "%%")
+    return f'"{text}"' if re.search(r"[\s;]", text) else text
 
 
 def compose_files(address: str, *, gpu: bool) -> dict[str, str]:

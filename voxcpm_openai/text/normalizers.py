@@ -52,7 +52,7 @@ class Normalizers:
     def _start(self, spec: Normalizer) -> Words:
         try:
             words = spec.start(self._settings)
-        except Exception:  # a plugin may fail in any way
+        except (Exception, SystemExit):  # a plugin may fail in any way
             logger.exception("the normalizer of %r does not start", spec.language)
             return _plain_letters
         return lambda text: _guarded(words, spec.language, text)
@@ -61,7 +61,7 @@ class Normalizers:
 def _guarded(words: Words, language: str, text: str) -> str:
     try:
         result: object = words(text)
-    except Exception:  # a plugin may fail in any way
+    except (Exception, SystemExit):  # a plugin may fail in any way
         logger.exception("the normalizer of %r fails at %d characters", language, len(text))
         return _plain_letters(text)
     if isinstance(result, str):

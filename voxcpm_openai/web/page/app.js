@@ -18,20 +18,20 @@ export async function load() {
   const [server, state, voices, models] = await Promise.all([
     getJson("page/server.json"),
     probe(),
-    listVoices(),
-    listModels(),
+    listVoices().catch(() => []), // without a key, or with one that is wrong: the page has its field
+    listModels().catch(() => []),
   ]);
   return { server, state, voices, models };
 }
 
-/** @returns {Promise<object[]>} The voices; none if they cannot be listed without a key. */
+/** @returns {Promise<object[]>} The voices. Throws ApiError. */
 async function listVoices() {
-  return (await getJson("v1/voices").catch(() => ({ data: [] }))).data;
+  return (await getJson("v1/voices")).data;
 }
 
-/** @returns {Promise<string[]>} The ids of the models. */
+/** @returns {Promise<string[]>} The ids of the models. Throws ApiError. */
 async function listModels() {
-  return (await getJson("v1/models").catch(() => ({ data: [] }))).data.map(({ id }) => id);
+  return (await getJson("v1/models")).data.map(({ id }) => id);
 }
 
 /** @param {{ found: Awaited<ReturnType<typeof load>> }} properties */
@@ -48,9 +48,14 @@ export function App({ found }) {
 
   const change = (fields) => setRequest((before) => ({ ...before, ...fields }));
   const reload = async () => {
-    setVoices(await listVoices());
-    setModels(await listModels());
-    setServer(await getJson("page/server.json"));
+    setError("");
+    try {
+      setServer(await getJson("page/server.json"));
+      setVoices(await listVoices());
+      setModels(await listModels());
+    } catch ({ message }) {
+      setError(message);
+    }
   };
   const select = async (voice) => {
     await reload();

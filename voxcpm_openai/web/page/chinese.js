@@ -110,6 +110,11 @@ export const CHINESE = {
   engineFailed: "失败",
   engineUnloaded: "空闲，收到请求时加载",
   unreachable: "无法连接",
+  noConnection: "无法连接到服务器。",
+  connectionLost: "与服务器的连接在应答完成之前中断。",
+  foreignAnswer: "应答不是来自此服务器。是否有代理要求登录？",
+  refusedStatus: "请求失败，状态为 {status}。",
+  undecodable: "浏览器无法播放此文件。",
   streams: "{running} / {limit} 路",
   waitingStreams: "{count} 路等待",
 

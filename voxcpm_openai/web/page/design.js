@@ -1,6 +1,6 @@
 /** Designs a voice from a description: candidates, one of which may be kept. */
 import { html, useState } from "./vendor/preact-htm.js";
-import { post } from "./api.js";
+import { jsonOf, post } from "./api.js";
 import { t } from "./i18n.js";
 import { SampleButton, useSample } from "./voices.js";
 
@@ -16,7 +16,7 @@ export function Design({ onAdded }) {
     event.preventDefault();
     setState({ busy: true, error: "", done: "" });
     try {
-      const made = await (await post("v1/voices", { name, description })).json();
+      const made = await jsonOf(await post("v1/voices", { name, description }));
       setCandidates(made.candidates);
       setState({ busy: false, error: "", done: "" });
     } catch (error) {
@@ -25,7 +25,7 @@ export function Design({ onAdded }) {
   };
   const keep = async (id) => {
     try {
-      const voice = await (await post(`v1/voices/${id}/keep`, {})).json();
+      const voice = await jsonOf(await post(`v1/voices/${id}/keep`, {}));
       setCandidates([]);
       setState({ busy: false, error: "", done: t("kept", { name: voice.name }) });
       onAdded(voice.id);

@@ -110,6 +110,11 @@ export const ENGLISH = {
   engineFailed: "failed",
   engineUnloaded: "idle, loads on request",
   unreachable: "not reachable",
+  noConnection: "The server cannot be reached.",
+  connectionLost: "The connection to the server was lost before all of the answer was there.",
+  foreignAnswer: "The answer is not one of this server. Is there a proxy that asks for a login?",
+  refusedStatus: "The request failed, with the status {status}.",
+  undecodable: "The browser cannot play this file.",
   streams: "{running} of {limit} streams",
   waitingStreams: "{count} waiting",
 

@@ -1,6 +1,6 @@
 /** Adds a voice from a recording, with the consent of its speaker. */
 import { html, useState } from "./vendor/preact-htm.js";
-import { postForm } from "./api.js";
+import { jsonOf, postForm } from "./api.js";
 import { currentLanguage, languageName, t } from "./i18n.js";
 import { Recording } from "./recording.js";
 
@@ -24,7 +24,7 @@ export function NewVoice({ server, onAdded }) {
     try {
       const id = consent && (await addConsent(name, language, consent));
       const fields = { name, language, transcript, consent: id, audio_sample: sample };
-      const voice = await (await postForm("v1/audio/voices", fields)).json();
+      const voice = await jsonOf(await postForm("v1/audio/voices", fields));
       setState({ busy: false, error: "", done: t("added", { name: voice.name }) });
       onAdded(voice.id);
     } catch (error) {
@@ -71,5 +71,5 @@ export function NewVoice({ server, onAdded }) {
 /** @returns {Promise<string>} The id of the stored consent. */
 async function addConsent(name, language, recording) {
   const reply = await postForm("v1/audio/voice_consents", { name, language, recording });
-  return (await reply.json()).id;
+  return (await jsonOf(reply)).id;
 }

@@ -4,6 +4,7 @@
  * Each chunk is an AudioBufferSourceNode that starts where the one before ends. This works in all
  * browsers and on plain HTTP: there is no MediaSource on iPhones, and an AudioWorklet needs HTTPS.
  */
+import { t } from "./i18n.js";
 
 /** The sample rate of the audio graph, in Hz: chunks of any other would be resampled one by one. */
 export const RATE = 48_000;
@@ -119,7 +120,11 @@ export class Playback {
 export function playFile(file, onEnded, onError) {
   const playback = new Playback(onEnded);
   file
-    .then((content) => playback.context.decodeAudioData(content))
+    .then((content) =>
+      playback.context.decodeAudioData(content).catch(() => {
+        throw new Error(t("undecodable"));
+      }),
+    )
     .then((buffer) => {
       if (!playback.ended) playback.pushBuffer(buffer);
     })

@@ -34,7 +34,12 @@ export function Recording({ label, hint, value, onInput }) {
     onInput(await recorder.stop());
     setLength(seconds(spoken));
   };
+  const listen = () => {
+    setError("");
+    playFile(value.arrayBuffer(), () => {}, setError);
+  };
   const choose = (event) => {
+    setError("");
     setLength("");
     onInput(event.target.files[0] ?? null);
   };
@@ -56,7 +61,7 @@ export function Recording({ label, hint, value, onInput }) {
         `}
         ${value &&
         html`
-          <button type="button" class="quiet" onClick=${() => playFile(value.arrayBuffer(), () => {}, setError)}>
+          <button type="button" class="quiet" onClick=${listen}>
             ${t("listen")}
           </button>
         `}

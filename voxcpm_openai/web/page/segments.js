@@ -1,5 +1,6 @@
 /** What is said, segment by segment, beside what was typed; the one that is heard is marked. */
 import { html, useEffect, useRef, useState } from "./vendor/preact-htm.js";
+import { key } from "./api.js";
 import { t } from "./i18n.js";
 import { textOf } from "./speech.js";
 
@@ -11,6 +12,7 @@ const NOTHING = { language: "", segments: [], error: "" };
 export function usePlan(request, enabled) {
   const [plan, setPlan] = useState(NOTHING);
   const { input, voice, model } = request;
+  const sent = key();
   useEffect(() => {
     if (!enabled || !input.trim()) {
       setPlan(NOTHING);
@@ -28,7 +30,7 @@ export function usePlan(request, enabled) {
       clearTimeout(timer);
       abort.abort();
     };
-  }, [input, voice, model, enabled]);
+  }, [input, voice, model, enabled, sent]);
   return plan;
 }
 

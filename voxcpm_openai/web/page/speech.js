@@ -1,5 +1,6 @@
 /** One speech: its request, its audio as it arrives, and its measurements. */
-import { post } from "./api.js";
+import { ApiError, jsonOf, lost, parsed, post } from "./api.js";
+import { t } from "./i18n.js";
 import { LEAD, Playback, RATE } from "./player.js";
 import { save, wav } from "./wav.js";
 
@@ -150,7 +151,7 @@ export class Speech {
     if (format === "wav" && !this.receiving) return save(wav(this.chunks, RATE), name);
     const body = apiRequest({ ...this.request, seed: this.seed });
     const reply = await post("v1/audio/speech", body);
-    return save(await reply.blob(), name);
+    return save(await reply.blob().catch(lost("connectionLost")), name);
   }
 
   #open() {
@@ -203,7 +204,7 @@ export function apiRequest(request) {
 
 /** @param {SpeechRequest} request @param {AbortSignal} [signal] @returns What would be said. */
 export async function textOf(request, signal) {
-  return (await post("v1/audio/speech/text", apiRequest(request), signal)).json();
+  return jsonOf(await post("v1/audio/speech/text", apiRequest(request), signal));
 }
 
 /** @param {string} audio 16-bit samples in base64. @returns {Int16Array} */
@@ -212,16 +213,22 @@ function samplesOf(audio) {
   return new Int16Array(bytes.buffer, 0, bytes.length >> 1);
 }
 
-/** Yields the JSON objects of a stream, one a line. @param {ReadableStream<Uint8Array>} stream */
+/** Yields the JSON objects of a stream, at least one, one a line. Throws ApiError. @param {ReadableStream<Uint8Array>} stream */
 async function* jsonLines(stream) {
   const reader = stream.getReader();
   const decoder = new TextDecoder();
   let rest = "";
+  let begun = false;
   for (;;) {
-    const { value, done } = await reader.read();
-    if (done) return;
+    const { value, done } = await reader.read().catch(lost("connectionLost"));
+    if (done) break;
     const lines = (rest + decoder.decode(value, { stream: true })).split("\n");
     rest = lines.pop();
-    for (const line of lines) if (line) yield JSON.parse(line);
+    for (const line of lines.filter(Boolean)) {
+      yield parsed(line);
+      begun = true;
+    }
   }
+  if (begun && rest) throw new ApiError(t("connectionLost"), 0, null); // in the middle of a line
+  if (!begun) yield parsed(rest);
 }

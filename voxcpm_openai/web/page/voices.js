@@ -1,6 +1,6 @@
 /** The choice of a voice, with its sample. */
 import { html, useEffect, useRef, useState } from "./vendor/preact-htm.js";
-import { send } from "./api.js";
+import { lost, send } from "./api.js";
 import { languageName, t } from "./i18n.js";
 import { playFile } from "./player.js";
 
@@ -15,7 +15,7 @@ function usable(voice, server) {
 
 /**
  * Plays one sample at a time.
- * @param {(message: string) => void} onError
+ * @param {(message: string) => void} onError Is given "" when another try begins.
  * @returns {{ playing: string, toggle: (id: string) => void }} `playing`: the id of a voice.
  */
 export function useSample(onError) {
@@ -25,8 +25,9 @@ export function useSample(onError) {
   const toggle = (id) => {
     playback.current?.stop();
     if (playing === id) return;
+    onError("");
     const file = send(`v1/voices/${encodeURIComponent(id)}/sample`).then((reply) =>
-      reply.arrayBuffer(),
+      reply.arrayBuffer().catch(lost("connectionLost")),
     );
     const ended = () => setPlaying((now) => (now === id ? "" : now));
     setPlaying(id);
