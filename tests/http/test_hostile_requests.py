@@ -264,7 +264,7 @@ def test_a_chunked_body_of_the_limit_is_read_and_one_byte_more_is_a_413(
     for body in (padded + b" ", b'{"input": "' + b"x" * limit + b'"}'):
         error = error_of(reply := chunked(client, io.BytesIO(body)))
         assert reply.status_code == 413
-        assert error["message"] == "The request body is too large."
+        assert error["message"] == f"The request body is too large. The limit is {limit:,} bytes."
 
 
 class Broken(io.RawIOBase):

@@ -88,7 +88,9 @@ def _words(error: HTTPException, status: int) -> str:
             allowed = ", ".join(sorted(getattr(error, "valid_methods", None) or []))
             return f"{request.path} does not take {request.method}. It takes: {allowed}."
         case 413:
-            return "The request body is too large."
+            limit = request.max_content_length
+            most = "" if limit is None else f" The limit is {limit:,} bytes."
+            return f"The request body is too large.{most}"
         case 400 if isinstance(error, WebsocketMismatch):
             return f"{request.path} is not a WebSocket."
         case 400 if error.description == type(error).description:
