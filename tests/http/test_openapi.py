@@ -280,6 +280,11 @@ def test_no_file_of_the_page_loads_anything_from_another_host(client: FlaskClien
         assert re.findall(loaded, client.get(path).text) == []
 
 
+def test_a_file_has_one_content_type(client: FlaskClient) -> None:
+    for path, kind in (("/docs", "text/html"), *((f"/docs/{n}", k) for n, k in FILES.items())):
+        assert client.get(path).headers["Content-Type"] == f"{kind}; charset=utf-8"
+
+
 def test_a_slash_after_the_page_leads_to_it(client: FlaskClient) -> None:
     reply = client.get("/docs/")
     assert (reply.status_code, reply.headers["Location"]) == (308, "../docs")

@@ -25,9 +25,9 @@ EXTENSION = "voxcpm_openai.reference"
 FOLDER = Path(__file__).with_name("viewer")
 PAGE = "reference.html"
 FILES = {
-    "reference.css": "text/css; charset=utf-8",
-    "redoc.standalone.js": "text/javascript; charset=utf-8",
-    "LICENSE.txt": "text/plain; charset=utf-8",
+    "reference.css": "text/css",
+    "redoc.standalone.js": "text/javascript",
+    "LICENSE.txt": "text/plain",
 }
 """The files of the page, and their content types, whatever a machine takes them for."""
 
@@ -81,13 +81,13 @@ def show_document() -> BaseResponse:
     """Show the API reference as a page, made by Redoc."""
     if request.path.endswith("/"):  # the page names its files relative to /docs
         return redirect("../docs", 308)
-    response = _file((FOLDER / PAGE).read_bytes(), "text/html; charset=utf-8")
+    response = _file((FOLDER / PAGE).read_bytes(), "text/html")
     response.headers["Content-Security-Policy"] = PAGE_POLICY
     return response
 
 
 @blueprint.get("/docs/<name>")
-@operation(sends=dict.fromkeys((kind.partition(";")[0] for kind in FILES.values()), str))
+@operation(sends=dict.fromkeys(FILES.values(), str))
 def get_file(name: str) -> Response:
     """Return a file of that page, which calls no other host.
 
@@ -99,7 +99,7 @@ def get_file(name: str) -> Response:
 
 
 def _file(content: bytes, content_type: str) -> Response:
-    """Return a file that a browser may keep, and asks for again."""
+    """Return a file that a browser may keep, and asks for again; texts are UTF-8."""
     return send_file(
         BytesIO(content),
         mimetype=content_type,
