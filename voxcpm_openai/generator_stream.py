@@ -81,10 +81,9 @@ class GeneratorStream:
             for chunk in self._chunks:
                 if not self._offer(chunk):
                     break
-        except Exception as raised:  # noqa: BLE001  (raised again by `next`)
-            error = raised
-        except BaseException as raised:  # noqa: BLE001  (such as SystemExit: it ends this alone)
-            error = RuntimeError(f"the generator raised {raised!r}")
+        except BaseException as raised:  # noqa: BLE001  (raised again by `next`)
+            ends = RuntimeError(f"the generator raised {raised!r}")  # SystemExit ends this alone
+            error = raised if isinstance(raised, Exception) else ends
         self._close_generator()
         with self._changed:
             self._error, self._ended = error, True
@@ -105,5 +104,5 @@ class GeneratorStream:
         try:
             if close is not None:
                 close()
-        except Exception:
+        except (Exception, SystemExit):  # a plugin may fail in any way
             logger.exception("a generator failed while it was closed")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -65,7 +65,7 @@ def against_upstream(axes: Axes, rows: Sequence[Row]) -> None:
 def beside(axes: Axes, rows: Sequence[Row]) -> None:
     """Draw the seconds of a step alone and beside busy processes."""
     names = {"torch": "PyTorch's operators", "ours_patch": "C++", "beside": "C++, one busy process"}
-    series = [(name, [row[field] for row in rows]) for field, name in names.items()]
+    series = _series(rows, names)
     _bars(axes, [_counted(row) for row in rows], series)
     axes.set(ylabel="s for 0.16 s of audio each", title="VoxCPM1.5, int8, 10 steps, two cores")
 
@@ -74,7 +74,7 @@ def long_text(axes: Axes, rows: Sequence[Row]) -> None:
     """Draw how long a text plays, and how long its synthesis and the silence in it last."""
     names = {"audio": "audio", "end": "to its last sample", "silent": "silent between segments"}
     own = [row for row in rows if row["audio"]]
-    series = [(name, [row[field] for row in own]) for field, name in names.items()]
+    series = _series(own, names)
     labels = [f"{row['characters']} characters\n{row['side']}" for row in own]
     _bars(axes, labels, series, "%.1f")
     axes.set(ylabel="s", title="VoxCPM1.5 on two cores, one text")
@@ -136,7 +136,7 @@ def text_path(axes: Axes, rows: Sequence[Row]) -> None:
 def sessions(axes: Axes, rows: Sequence[Row]) -> None:
     """Draw the first sound of a text that comes token by token, by its first passage."""
     names = {"first_ms_p50": "median", "first_ms_p90": "p90"}
-    series = [(name, [row[field] for row in rows]) for field, name in names.items()]
+    series = _series(rows, names)
     _bars(axes, [row["text"] for row in rows], series, "%.0f")
     axes.set(ylabel="ms to the first sound", title="Sessions")
 
@@ -144,7 +144,7 @@ def sessions(axes: Axes, rows: Sequence[Row]) -> None:
 def sockets(axes: Axes, rows: Sequence[Row]) -> None:
     """Draw the first byte of an HTTP request without and beside voice agents."""
     names = {"calm_p50_ms": "without agents", "first_p50_ms": "beside them"}
-    series = [(name, [row[field] for row in rows]) for field, name in names.items()]
+    series = _series(rows, names)
     _bars(axes, [f"{row['engine']}\n{row['agents']} agents" for row in rows], series, "%.0f")
     axes.set(ylabel="ms to the first byte, median", title="HTTP beside WebSockets")
 
@@ -153,7 +153,7 @@ def mandarin(axes: Axes, rows: Sequence[Row]) -> None:
     """Draw the first sound and the longest gap of Chinese; the first row loads the network."""
     names = {"first_ms": "first sound", "gap_ms": "longest gap"}
     warm = rows[1:]
-    series = [(name, [row[field] for row in warm]) for field, name in names.items()]
+    series = _series(warm, names)
     labels = [f"{i}: {row['listeners']}" for i, row in enumerate(warm, start=1)]
     _bars(axes, labels, series, "%.0f")
     axes.set(xlabel="run: clients at once", ylabel="ms", title="Mandarin on two cores")
@@ -161,10 +161,7 @@ def mandarin(axes: Axes, rows: Sequence[Row]) -> None:
 
 def ggml(axes: Axes, rows: Sequence[Row]) -> None:
     """Draw the seconds of a patch beside those of VoxCPM.cpp."""
-    series = [
-        ("ours, int8", [row["ours_patch"] for row in rows]),
-        ("VoxCPM.cpp", [row["ggml_patch"] for row in rows]),
-    ]
+    series = _series(rows, {"ours_patch": "ours, int8", "ggml_patch": "VoxCPM.cpp"})
     _bars(axes, [row["ggml"] for row in rows], series)
     axes.set(ylabel="s for 0.16 s of audio", title="VoxCPM1.5, 10 steps, two cores, one stream")
 
@@ -204,6 +201,12 @@ def _groups(rows: Iterable[Row], field: str) -> list[tuple[str, list[Row]]]:
     for row in rows:
         groups.setdefault(row[field], []).append(row)
     return list(groups.items())
+
+
+def _series(rows: Iterable[Row], names: Mapping[str, str]) -> list[Series]:
+    """Return the series of fields; ``names``: by field."""
+    found = list(rows)
+    return [(name, [row[field] for row in found]) for field, name in names.items()]
 
 
 def _streams(rows: Iterable[Row]) -> list[int]:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.tools import skip
+
 if TYPE_CHECKING:
     from tests.support.runtime.oracle import Oracle
     from voxcpm_openai.runtime.model.voxcpm import VoxCPM
@@ -22,6 +24,8 @@ ENGINE = ("torch", "safetensors", "tokenizers", "huggingface_hub")
 UPSTREAM = ("transformers", "einops", "pydantic", "tqdm", "voxcpm")
 """What the package needs that our models are compared with."""
 OPTIONAL = frozenset({*ENGINE, *UPSTREAM, "triton"})
+WITHOUT_TORCH = find_spec("torch") is None
+"""Whether this is the environment of the core, which needs none of these packages."""
 
 if find_spec("triton") and find_spec("torch"):
     # Before anything else brings Triton, as transformers does.
@@ -41,7 +45,7 @@ class RuntimeModule(pytest.Module):
             package = (name or "").partition(".")[0]
             if package not in OPTIONAL:
                 raise
-            pytest.skip(f"{self.path.name} needs the package {package}", allow_module_level=True)
+            skip(f"{self.path.name} needs the package {package}", in_ci=WITHOUT_TORCH)
 
 
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module:
@@ -53,7 +57,7 @@ def require(*packages: str) -> None:
     """Skip a test that needs a package which is missing."""
     for package in packages:
         if find_spec(package) is None:
-            pytest.skip(f"needs the package {package}")
+            skip(f"needs the package {package}", in_ci=WITHOUT_TORCH)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -53,7 +53,7 @@ def skip(message: str, *, in_ci: bool = False) -> NoReturn:
     """Skip the test; in CI fail it, unless it may be skipped ``in_ci``, too."""
     if os.environ.get("CI") and not in_ci:
         pytest.fail(message)
-    pytest.skip(message)
+    pytest.skip(message, allow_module_level=True)
 
 
 def run(

@@ -197,7 +197,14 @@ def test_a_generator_that_yields_or_raises_when_it_is_closed_is_logged(
         finally:
             raise ValueError("no end")
 
-    for generator, message in ((stubborn, "ignored GeneratorExit"), (broken, "no end")):
+    def leaving() -> Iterator[Chunk]:
+        try:
+            yield from CHUNKS
+        finally:
+            raise SystemExit("it leaves")
+
+    found = ((stubborn, "ignored GeneratorExit"), (broken, "no end"), (leaving, "it leaves"))
+    for generator, message in found:
         stream = GeneratorStream(generator())
         next(stream)
         with caplog.at_level(logging.ERROR):

@@ -58,7 +58,7 @@ class CudaCapture:
                 ),
             ):
                 run()
-        except Exception:
+        except BaseException:  # raised again
             place.pool = torch.cuda.graph_pool_handle()  # PyTorch may still record into the old one
             raise
         replay: Run = graph.replay

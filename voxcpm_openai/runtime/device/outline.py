@@ -5,7 +5,6 @@ All its tensors are on the ``meta`` device, which stores shapes and dtypes only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +13,7 @@ from voxcpm_openai.runtime.device.loader import ARCHITECTURES
 from voxcpm_openai.runtime.loading.shapes import ShapeRecorder, Shapes
 from voxcpm_openai.runtime.model.config import ModelConfig
 from voxcpm_openai.runtime.model.ops import TorchOps
-from voxcpm_openai.runtime.model.voxcpm import VoxCPM
+from voxcpm_openai.runtime.model.voxcpm import VoxCPM, no_tokenizer
 
 
 @dataclass(frozen=True)
@@ -37,9 +36,5 @@ def outline(config: ModelConfig, dtype: torch.dtype) -> Outline:
         ShapeRecorder(tensors, dtype=dtype),
         ShapeRecorder(vae_tensors, tf32=dtype == torch.bfloat16),
     )
-    model = ARCHITECTURES[config.architecture](config, weights, vae, _no_tokens, TorchOps())
+    model = ARCHITECTURES[config.architecture](config, weights, vae, no_tokenizer, TorchOps())
     return Outline(model, tensors, vae_tensors)
-
-
-def _no_tokens(text: str) -> Sequence[int]:
-    raise NotImplementedError(f"An outline has no tokenizer for {text!r}.")

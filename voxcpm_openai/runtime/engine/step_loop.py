@@ -177,7 +177,7 @@ class StepLoop:
             yield
         except DeviceError:
             raise
-        except Exception as error:
+        except Exception as error:  # whatever it is, the other streams go on
             logger.exception(message)
             self._fail({row.stream for row in rows}, error)
 

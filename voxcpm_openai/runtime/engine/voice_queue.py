@@ -90,7 +90,7 @@ class VoiceQueue:
                 ended = work.run_part()
             except DeviceError:
                 raise
-            except Exception as raised:
+            except Exception as raised:  # raised again by `complete`, for this voice alone
                 logger.exception("a voice could not be encoded")
                 ended, error = True, raised
             now = self._clock()

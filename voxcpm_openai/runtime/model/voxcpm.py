@@ -45,6 +45,11 @@ Tokenizer = Callable[[str], Sequence[int]]
 """Text to token ids."""
 
 
+def no_tokenizer(text: str) -> Sequence[int]:
+    """Raise TypeError: the ``Tokenizer`` of a model that is only given token ids."""
+    raise TypeError(f"this model was made without a tokenizer, and cannot read {text!r}")
+
+
 class VoxCPM:
     """A loaded model.  It holds weights only; all state is in ``Slots``.
 

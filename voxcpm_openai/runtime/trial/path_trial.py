@@ -137,7 +137,7 @@ def _refusing() -> Iterator[None]:
         raise PathRefused("the device has no memory left for it") from error
     except StartError as error:
         raise PathRefused(str(error)) from error
-    except Exception as error:
+    except Exception as error:  # of PyTorch, a library or a compiler: the next path is tried
         raise PathRefused(first_line(error)) from error
 
 

@@ -88,7 +88,7 @@ class PathRun:
     def _capture(self, run: Run) -> Run:
         try:
             return self._inner(run)
-        except Exception as error:
+        except Exception as error:  # the runner only logs it, and runs eagerly
             self._capture_error = error
             raise
 

@@ -17,14 +17,14 @@ from typing import cast
 
 import torch
 
-from voxcpm_openai.runtime.device.capture import Capture, CudaCapture
+from voxcpm_openai.runtime.device.capture import Capture, CudaCapture, enforce_eager
 from voxcpm_openai.runtime.device.execution_path import SAFE, ExecutionPath, Verdict
 from voxcpm_openai.runtime.device.loader import ARCHITECTURES, make_ops, prepare_device
 from voxcpm_openai.runtime.loading.random_weights import RandomWeights
 from voxcpm_openai.runtime.model import config
 from voxcpm_openai.runtime.model.config import ModelConfig
 from voxcpm_openai.runtime.model.ops import Ops, TorchOps
-from voxcpm_openai.runtime.model.voxcpm import VoxCPM
+from voxcpm_openai.runtime.model.voxcpm import VoxCPM, no_tokenizer
 from voxcpm_openai.runtime.trial.operator_check import ComparedOps
 from voxcpm_openai.runtime.trial.path_trial import MakeOps, PathRefused, PathTrial
 from voxcpm_openai.runtime.trial.speech_check import INPUTS, ROWS
@@ -62,7 +62,7 @@ def verdicts(
 def compare_operators(model: VoxCPM, candidate: Ops) -> None:
     """Raise PathRefused unless each operator gives what PyTorch's gives, in steps of a model."""
     compared = ComparedOps(candidate)
-    trial = PathTrial(model, lambda _: cast("Ops", compared), make_capture=_no_capture)
+    trial = PathTrial(model, lambda _: cast("Ops", compared), make_capture=lambda: enforce_eager)
     run = trial.run(SAFE)
     run.speak(INPUTS[0])
     run.warm_up(max(ROWS))
@@ -89,7 +89,7 @@ def small_model(parsed: ModelConfig, device: torch.device, dtype: torch.dtype) -
     generator = torch.Generator(device).manual_seed(1)
     vae = RandomWeights(generator, tf32=device.type == "cuda" and dtype == torch.bfloat16)
     weights = RandomWeights(generator, dtype)
-    model = ARCHITECTURES[small.architecture](small, weights, vae, _no_tokens, TorchOps())
+    model = ARCHITECTURES[small.architecture](small, weights, vae, no_tokenizer, TorchOps())
     if vae.tf32:  # compiled and tried, although random weights lose more by it than real ones
         model.decoder.fused = model.decoder.in_float16()
     return model
@@ -106,14 +106,6 @@ def main() -> None:
         model, paths, lambda kernels: make_ops(kernels, device), lambda: CudaCapture(device)
     ):
         print(json.dumps({"path": path, "reason": reason}), flush=True)
-
-
-def _no_tokens(text: str) -> Sequence[int]:
-    raise NotImplementedError(f"A small model has no tokenizer for {text!r}.")
-
-
-def _no_capture() -> Capture:
-    raise NotImplementedError("Operators are compared one by one.")
 
 
 if __name__ == "__main__":
