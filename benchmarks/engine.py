@@ -183,15 +183,20 @@ def _peer(name: str, ours: Sequence[float], theirs: Sequence[float]) -> Row:
     return {name: median(theirs), f"{name}_ratio": ratio, f"{name}_worst": worst}
 
 
-def model_options(description: str | None) -> ArgumentParser:
+def checkpoint_options(description: str | None) -> ArgumentParser:
     parser = options(description)
     parser.add_argument("--model", choices=checkpoints.KINDS, default="1.5")
     parser.add_argument("--size", choices=("true", "tiny"), default="true", help="tiny: a trial")
-    parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--dtype", choices=DTYPES, default="float32")
-    parser.add_argument("--kernels", choices=("auto", "torch"), default="auto")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--folder", type=Path, help="folder for the weights, to keep them")
+    return parser
+
+
+def model_options(description: str | None) -> ArgumentParser:
+    parser = checkpoint_options(description)
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--kernels", choices=("auto", "torch"), default="auto")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""Reading files that are not trusted to be what their names say: links, pipes, devices, huge files.
+"""Reading files that are not trusted to be what their names say, and replacing files at once.
 
 A folder of voices or the data folder may be shared with others.  A link in it could name any file
 that the server can read, and opening a named pipe would wait for ever.
@@ -7,7 +7,10 @@ that the server can read, and opening a named pipe would wait for ever.
 from __future__ import annotations
 
 import os
+import secrets
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _KINDS = {
@@ -76,3 +79,19 @@ def require_regular(path: Path, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         kind = _KINDS.get(stat.S_IFMT(status.st_mode), "a special file")
         raise FileRefused(f"{path} is {kind}, not a file. Put a file there, or delete it.")
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """Yield where to write the new content of ``path``, beside it, and then put it in its place.
+
+    Who reads ``path`` finds the old content or the new, never a part.  Writers at the same time do
+    not meet, whatever shares the folder: containers may have equal process ids.  If the block
+    raises, ``path`` stays as it is, and what was written is deleted.
+    """
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        yield draft
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

@@ -166,6 +166,13 @@ def ggml(axes: Axes, rows: Sequence[Row]) -> None:
     axes.set(ylabel="s for 0.16 s of audio", title="VoxCPM1.5, 10 steps, two cores, one stream")
 
 
+def start(axes: Axes, rows: Sequence[Row]) -> None:
+    """Draw the seconds until an engine is ready: the first start, later ones, and upstream's."""
+    series = _series(rows, {"imports": "imports", "engine": "engine"})
+    _bars(axes, [row["start"] for row in rows], series, "%.1f")
+    axes.set(ylabel="s", title="Start of VoxCPM1.5 on two cores")
+
+
 PLOTS = (
     Plot("first-byte", frozenset({"format", "streams", "first_byte"}), first_byte),
     Plot("encoders", frozenset({"format", "figure", "ms_ratio"}), encoders),
@@ -173,6 +180,7 @@ PLOTS = (
     Plot("beside-others", frozenset({"torch", "ours_patch", "beside"}), beside),
     Plot("against-voxcpm-cpp", frozenset({"ours_patch", "ggml_patch", "ggml"}), ggml),
     Plot("long-text", frozenset({"side", "characters", "silent"}), long_text),
+    Plot("start", frozenset({"start", "imports", "engine"}), start),
     Plot("loop", frozenset({"scene", "streams", "row"}), loop),
     Plot("crowd", frozenset({"format", "first_p50_ms", "iteration_ms"}), crowd),
     Plot("hostile", frozenset({"attack", "ratio"}), hostile),

@@ -8,6 +8,7 @@ import pytest
 from safetensors.torch import load_file
 
 from tests.support.benchmarks import rows_of
+from tests.support.runtime.cpu import needs_int8
 from tests.support.runtime.oracle import Oracle
 from voxcpm_openai.runtime.device.loader import load_model
 from voxcpm_openai.testing import checkpoints, tiny_checkpoints
@@ -46,6 +47,17 @@ def test_the_long_text_benchmark_measures_ours_alone(tmp_path: Path) -> None:
     rows, _ = rows_of(tmp_path, "benchmarks/long_text.py", *SMALL, "--alone")
     assert [row["side"] for row in rows] == ["ours, float32"]
     assert 0 < rows[0]["first"] < rows[0]["end"]
+
+
+@needs_int8
+def test_the_start_benchmark_measures_a_first_start_later_ones_and_upstreams(
+    tmp_path: Path,
+) -> None:
+    rows, printed = rows_of(tmp_path, "benchmarks/start.py", "--size", "tiny", "--repeats", "1")
+    assert [row["start"] for row in rows] == ["int8, first", "int8, later", "upstream, bfloat16"]
+    assert all(min(row["imports"], row["engine"]) > 0 for row in rows)
+    assert rows[2]["ratio"] == pytest.approx(rows[2]["engine"] / rows[1]["engine"])
+    assert "ratio" in printed
 
 
 @pytest.mark.parametrize(("model", "kind"), checkpoints.KINDS.items())

@@ -11,13 +11,23 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from tests.support.runtime.cpu import needs_int8
 from voxcpm_openai.runtime.device.loader import load_model
+from voxcpm_openai.runtime.loading import checkpoint as checkpoint_module
+from voxcpm_openai.runtime.loading import packed_int8
+from voxcpm_openai.runtime.loading.packed_int8 import PackedInt8
 from voxcpm_openai.runtime.model.linear import Int8
-from voxcpm_openai.testing.streams import Stream, alone
+from voxcpm_openai.runtime.model.ops import TorchOps
+from voxcpm_openai.testing.streams import Stream, alone, normal
 
-pytestmark = needs_int8
+pytestmark = [
+    needs_int8,
+    pytest.mark.skipif(
+        not packed_int8.can_restore(), reason="this PyTorch cannot restore packed weights"
+    ),
+]
 
 TEXT = "the hello"
 
@@ -28,7 +38,7 @@ def _quantized(monkeypatch: pytest.MonkeyPatch) -> list[torch.Size]:
     shapes: list[torch.Size] = []
     real = Int8.quantized
 
-    def record(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def record(weight: torch.Tensor) -> tuple[PackedInt8, torch.Tensor]:
         shapes.append(weight.shape)
         return real(weight)
 
@@ -107,6 +117,61 @@ def test_a_file_of_another_shape_is_not_used(
     )
     assert torch.equal(patch_of(folder, tmp_path / "cache"), expected)
     assert len(quantized) == count + 1
+
+
+def test_weights_that_another_processor_packed_are_packed_again(
+    folder: Path, tmp_path: Path, quantized: list[torch.Size]
+) -> None:
+    expected = patch_of(folder, tmp_path / "cache")
+    count = len(quantized)
+    file = next((tmp_path / "cache").glob("*/*.safetensors"))
+    whole = file.read_bytes()
+    tensors = load_file(file)
+    tensors["layout"][100] += 1
+    save_file(tensors, file)
+    assert torch.equal(patch_of(folder, tmp_path / "cache"), expected)
+    assert len(quantized) == count + 1
+    assert file.read_bytes() == whole
+
+
+@pytest.mark.parametrize("error", [AttributeError, OSError, RuntimeError])
+def test_a_pytorch_without_the_functions_cannot_restore_weights(
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def library() -> None:
+        raise error
+
+    monkeypatch.setattr(packed_int8, "_library", library)
+    assert not packed_int8.can_restore.__wrapped__()
+
+
+def test_where_weights_cannot_be_restored_none_are_kept(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = patch_of(folder, tmp_path / "cache")
+    monkeypatch.setattr(checkpoint_module, "can_restore", lambda: False)
+    for cache in (tmp_path / "cache", tmp_path / "other"):
+        assert torch.equal(patch_of(folder, cache), expected)
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("shape", [(8, 16), (96, 64), (1000, 7)])
+def test_restored_weights_multiply_as_before_with_memory_of_their_own(
+    shape: tuple[int, int],
+) -> None:
+    weight, scale = Int8.quantized(normal(*shape, seed=0))
+    content = weight.content()
+    restored = PackedInt8.restore(content, packed_int8.layout_here(*shape))
+    content.zero_()
+    x = normal(5, shape[1], seed=1)
+    before, after = (Int8(one, scale, None, TorchOps())(x) for one in (weight, restored))
+    assert torch.equal(before, after)
+
+
+def test_content_of_another_size_is_no_weight() -> None:
+    weight, _ = Int8.quantized(normal(96, 64, seed=0))
+    with pytest.raises(ValueError, match="bytes instead of"):
+        PackedInt8.restore(weight.content()[:-1], weight.layout())
 
 
 def test_on_a_full_disk_nothing_is_kept(

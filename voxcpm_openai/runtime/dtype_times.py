@@ -8,10 +8,11 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from voxcpm_openai.files import replaced
 
 logger = logging.getLogger(__name__)
 
@@ -45,11 +46,10 @@ def keep(folder: Path, threads: int, times: Times) -> None:
     """Keep the times; without the folder each start measures again."""
     key = _key(threads)
     file = _file(folder, key)
-    draft = file.with_suffix(f".{os.getpid()}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(json.dumps({"key": key, "ms": times}, indent=1), encoding="utf-8")
-        draft.replace(file)
+        with replaced(file) as draft:
+            draft.write_text(json.dumps({"key": key, "ms": times}, indent=1), encoding="utf-8")
     except OSError as error:
         logger.warning("the times of this CPU's products are not kept: %s", error)
 

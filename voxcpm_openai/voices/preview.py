@@ -18,6 +18,7 @@ from voxcpm_openai.checked_stream import CheckedStream
 from voxcpm_openai.clips import read_clip_file
 from voxcpm_openai.contracts import Engine, Samples, Segment, Utterance, Voice
 from voxcpm_openai.errors import ClientLeft, InvalidRequest, UnknownVoice
+from voxcpm_openai.files import replaced
 from voxcpm_openai.text.language import base_language
 from voxcpm_openai.voices.intake.clip import Clip
 from voxcpm_openai.voices.library import previewed_by_clip
@@ -117,12 +118,8 @@ class PreviewCache:
     def _write(self, path: Path, content: bytes) -> None:
         self._folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # voices are private
         self._folder.mkdir(exist_ok=True)
-        partial = path.with_suffix(f".{secrets.token_hex(4)}.part")
-        try:
-            partial.write_bytes(content)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with replaced(path) as draft:
+            draft.write_bytes(content)
         self._drop_oldest()
 
     def _drop_oldest(self) -> None:

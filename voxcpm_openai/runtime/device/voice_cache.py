@@ -10,7 +10,6 @@ behind: its memory is freed at the next lookup, its files when the voice is dele
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from voxcpm_openai.files import replaced
 from voxcpm_openai.runtime.device import devices
 from voxcpm_openai.runtime.device.clip_encoding import (
     ClipEncoding,
@@ -217,9 +217,8 @@ class VoiceCache:
         if (path := self._path(key)) is None:
             return
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # voices are private
-        temporary = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.part")
-        save_file({"latents": latents.contiguous()}, temporary)
-        temporary.replace(path)
+        with replaced(path) as draft:
+            save_file({"latents": latents.contiguous()}, draft)
         if not clip.exists():  # its deletion did not find this file
             path.unlink(missing_ok=True)
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from voxcpm_openai.runtime.errors import CheckpointError
 from voxcpm_openai.runtime.loading.files import MODEL_FILES, VAE_FILES
+from voxcpm_openai.runtime.loading.packed_int8 import can_restore
 from voxcpm_openai.runtime.loading.quantized import QuantizedWeights
 
 
@@ -51,11 +52,11 @@ class Checkpoint:
         """Return the tensors of the language models, LocEnc, LocDiT and the heads.
 
         ``int8``: the layers of the transformers are to multiply in 8 bits; their 8-bit weights are
-        kept in the folder ``cache``.
+        kept in the folder ``cache``, if this PyTorch can restore them.
         """
         path = self._find(MODEL_FILES)
         kept = None
-        if int8 and cache is not None:
+        if int8 and cache is not None and can_restore():
             kept = QuantizedWeights(cache, (path, self._find(("config.json",))))
         return Weights(TensorFile(path), device, dtype, int8=int8, quantized=kept)
 

@@ -1,4 +1,4 @@
-"""The 8-bit weights of a checkpoint, kept on disk: quantizing them takes most of a start.
+"""The 8-bit weights of a checkpoint, kept on disk: quantizing and packing takes most of a start.
 
 A file for each product of the transformers, in a folder for the checkpoint as it is now.
 """
@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import shutil
-from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -17,14 +15,17 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from voxcpm_openai.files import replaced
+from voxcpm_openai.runtime.loading.packed_int8 import PackedInt8, layout_here
+
 logger = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 """Changes with the content of the files."""
 
 
 class QuantizedWeights:
-    """The weights of one checkpoint, by the name of their product.
+    """The weights of one checkpoint, by the name of their product; it takes ``can_restore``.
 
     ``folder``: of all checkpoints; ``files``: those of this one that the weights depend on.  What
     was kept for earlier versions of these files is deleted when the first weights are kept.
@@ -41,40 +42,43 @@ class QuantizedWeights:
         self._folder = folder / f"{self._checkpoint}-{versions.hexdigest()[:16]}"
         self._writable = True
 
-    def get(self, name: str, outputs: int, inputs: int) -> tuple[Tensor, Tensor] | None:
-        """Return ``[outputs, inputs]`` in int8 and the scales ``[outputs]``, or None."""
+    def get(self, name: str, outputs: int, inputs: int) -> tuple[PackedInt8, Tensor] | None:
+        """Return a weight ``[outputs, inputs]`` and its scales ``[outputs]``, or None.
+
+        Weights that another processor or PyTorch packed in another way are not returned.
+        """
         path = self._path(name)
         try:
             kept = load_file(path)
-            weight, scale = kept["weight"], kept["scale"]  # [outputs, inputs], [outputs]
+            packed, layout, scale = kept["packed"], kept["layout"], kept["scale"]
+            here = layout_here(outputs, inputs)
+            if layout.numpy().tobytes() != here.description or scale.shape != (outputs,):
+                return None
+            return PackedInt8.restore(packed, here), scale  # [outputs]
         except FileNotFoundError:
             return None
-        except (SafetensorError, KeyError, OSError) as error:
+        except (SafetensorError, KeyError, OSError, ValueError) as error:
             logger.warning("%s is quantized again: %s", path, error)
             return None
-        whole = weight.shape == (outputs, inputs) and scale.shape == (outputs,)
-        return (weight, scale) if whole and weight.dtype == torch.int8 else None
 
-    def put(self, name: str, weight: Tensor, scale: Tensor) -> None:
-        """Keep ``weight [outputs, inputs]`` in int8 with ``scale [outputs]``.
+    def put(self, name: str, weight: PackedInt8, scale: Tensor) -> None:
+        """Keep a weight ``[outputs, inputs]`` with its ``scale [outputs]``.
 
         On a disk that is full or cannot be written, nothing more is kept.
         """
         if not self._writable:
             return
-        path = self._path(name)
-        draft = path.with_suffix(f".{os.getpid()}")
         try:
             if not self._folder.is_dir():
                 self._delete_earlier()
                 self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            save_file({"weight": weight.contiguous(), "scale": scale.contiguous()}, draft)
-            draft.replace(path)
+            layout = torch.frombuffer(bytearray(weight.layout().description), dtype=torch.uint8)
+            tensors = {"packed": weight.content(), "layout": layout, "scale": scale.contiguous()}
+            with replaced(self._path(name)) as draft:
+                save_file(tensors, draft)
         except (OSError, SafetensorError) as error:
             logger.warning("8-bit weights are not kept in %s: %s", self._folder, error)
             self._writable = False
-            with suppress(OSError):
-                draft.unlink()
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.safetensors"

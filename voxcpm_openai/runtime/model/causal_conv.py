@@ -160,8 +160,9 @@ class Upsample:
 
     def __init__(self, weights: Weights, spec: ConvStateSpec, outputs: int, stride: int) -> None:
         w = fold_weight_norm(weights, spec.channels, outputs, 2 * stride)  # [I, O, 2 s]
-        current, previous = w.permute(2, 1, 0).chunk(2, dim=0)  # [s, O, I] each
-        weight = torch.cat((current, previous), dim=-1).flatten(0, 1)  # [s O, 2 I]
+        rows = w.flatten(1).T.contiguous()  # [O 2 s, I]: PyTorch transposes two axes fastest
+        rows = rows.view(outputs, 2, stride, spec.channels).permute(2, 0, 1, 3)  # [s, O, 2, I]
+        weight = rows.reshape(stride * outputs, 2 * spec.channels)  # [s O, 2 I]
         bias = weights.tensor("bias", outputs).repeat(stride)  # [s O]
         self.product = product(weight, bias, tf32=weights.tf32)
         self.spec = spec
@@ -177,5 +178,5 @@ class Upsample:
 def fold_weight_norm(weights: Weights, *shape: int) -> Tensor:
     """Return ``g v / |v|``; the norm is over all axes but the first (arXiv:1602.07868)."""
     g = weights.tensor("weight_g", shape[0], 1, 1)  # [shape[0], 1, 1]
-    v = weights.tensor("weight_v", *shape)  # shape
-    return v * (g / v.square().sum(dim=(1, 2), keepdim=True).sqrt())  # shape
+    v = weights.tensor("weight_v", *shape)  # shape, a copy
+    return v.mul_(g / torch.linalg.vector_norm(v, dim=(1, 2), keepdim=True))  # shape

@@ -26,11 +26,9 @@ from torch.nn import functional as F  # noqa: N812  (its usual name)
 
 from voxcpm_openai.errors import StartError
 from voxcpm_openai.runtime.loading.checkpoint import Weights
+from voxcpm_openai.runtime.loading.packed_int8 import ROWS, PackedInt8
 from voxcpm_openai.runtime.model.int8_ops import ZERO
 from voxcpm_openai.runtime.model.ops import Ops, TorchOps
-
-ROWS = 144
-"""The number of rows that weights are packed for.  Any number works; only 1 is much slower."""
 
 
 class Linear(Protocol):
@@ -110,19 +108,20 @@ class Int8:
     depend on the other rows.
     """
 
-    def __init__(self, weight: Tensor, scale: Tensor, bias: Tensor | None, ops: Ops) -> None:
-        """``weight [outputs, inputs]`` in 8 bits, ``scale`` and ``bias [outputs]``."""
+    def __init__(self, weight: PackedInt8, scale: Tensor, bias: Tensor | None, ops: Ops) -> None:
+        """``weight [outputs, inputs]``, ``scale`` and ``bias [outputs]``."""
         self.scale = scale  # [outputs]
-        self.weight = torch.ops.onednn.qlinear_prepack(weight, [ROWS, weight.shape[1]])  # opaque
-        self.zeros = torch.zeros(weight.shape[0], dtype=torch.int64)  # [outputs]
+        self.weight = weight
+        self.zeros = torch.zeros(len(scale), dtype=torch.int64)  # [outputs]
         self.bias = bias  # [outputs]
         self.ops = ops
 
     @staticmethod
-    def quantized(weight: Tensor) -> tuple[Tensor, Tensor]:
+    def quantized(weight: Tensor) -> tuple[PackedInt8, Tensor]:
         """Return ``weight [outputs, inputs]``, of float32, in 8 bits, and its ``[outputs]``."""
         scale = weight.abs().amax(dim=1).clamp_min(1e-12) / 127  # [outputs]
-        return (weight / scale[:, None]).round_().to(torch.int8), scale  # [outputs, inputs]
+        eight = (weight / scale[:, None]).round_().to(torch.int8)  # [outputs, inputs]
+        return PackedInt8.pack(eight), scale
 
     def __call__(self, x: Tensor) -> Tensor:
         """``x [..., inputs]`` to ``[..., outputs]``."""
@@ -133,8 +132,8 @@ class Int8:
     def multiply(self, quantized: Tensor) -> Tensor:
         """Return the product with rows in 8 bits, ``[N, inputs]``, before they are rescaled."""
         y: Tensor = torch.ops.onednn.qlinear_pointwise(
-            quantized, 1.0, ZERO, self.weight, self.scale, self.zeros, None, 1.0, 0, torch.float32,
-            "none", [], "",
+            quantized, 1.0, ZERO, self.weight.tensor, self.scale, self.zeros, None,
+            1.0, 0, torch.float32, "none", [], "",
         )  # [N, outputs]  # fmt: skip
         return y
 
@@ -179,7 +178,7 @@ def fused(
     name, kept = weights.prefix + "-".join(parts), weights.quantized
     found = kept.get(name, sum(parts.values()), inputs) if kept else None
     if found is None:
-        found = Int8.quantized(weight())  # [outputs, inputs], [outputs]
+        found = Int8.quantized(weight())
         if kept:
             kept.put(name, *found)
     return Int8(*found, None, ops)

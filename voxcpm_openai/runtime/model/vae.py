@@ -122,8 +122,8 @@ class VAEDecoder:
         Only for weights whose products may round (``Weights.tf32``).  Returns the largest change of
         the samples of ``frames [B, C, T]``, against exact float32.
         """
-        halved = self.in_float16()
-        exact, rounded = self._compared(TorchOps(), halved, frames)  # [B, samples] each
+        halved, whole = self.in_float16(), self._fuse(torch.float32, tf32=False)
+        exact, rounded = self._compared(TorchOps(), whole, halved, frames)  # [B, samples] each
         change = float((rounded - exact).abs().max().nan_to_num(nan=torch.inf))
         if change < bound:
             self.fused = halved
@@ -135,19 +135,21 @@ class VAEDecoder:
         Returns the ratio of the samples of ``frames [B, C, T]`` to their change, in dB.
         """
         rounding = self._fuse(torch.bfloat16)
-        exact, rounded = self._compared(ops, rounding, frames)  # [B, samples] each
+        exact, rounded = self._compared(ops, self.fused, rounding, frames)  # [B, samples] each
         ratio = float(20 * (exact.norm() / (rounded - exact).norm()).log10().nan_to_num(-torch.inf))
         if ratio >= bound:
             self.fused = rounding
         return ratio
 
-    def _compared(self, ops: Ops, other: FusedDecoder, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Decode ``frames [B, C, T]`` in exact float32 and by another decoder."""
-        exact, rounded = (
+    def _compared(
+        self, ops: Ops, exact: FusedDecoder, other: FusedDecoder, frames: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Decode ``frames [B, C, T]`` by two decoders."""
+        first, second = (
             fused(ops, frames, ConvState(self._zeros(frames), slice(0, len(frames))))
-            for fused in (self._fuse(torch.float32, tf32=False), other)
+            for fused in (exact, other)
         )  # [B, samples] each
-        return exact, rounded
+        return first, second
 
     def in_float16(self) -> FusedDecoder:
         """Return the fused decoder with float16 between operators, and weights of its own."""

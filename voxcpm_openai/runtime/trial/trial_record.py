@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from voxcpm_openai import __version__
+from voxcpm_openai.files import replaced
 from voxcpm_openai.runtime.device.execution_path import SAFE, ExecutionPath, PathReport
 from voxcpm_openai.runtime.errors import DeviceError
 
@@ -93,11 +94,10 @@ class TrialRecord:
         content = {**{name: {} for name in parts}, **self._read(), "key": self._key}
         content[part] = {**content[part], **values}
         content["trying"] = {name: mark for name, mark in content["trying"].items() if mark}
-        draft = self._file.with_suffix(f".{os.getpid()}")
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_text(json.dumps(content, indent=1), encoding="utf-8")
-            draft.replace(self._file)
+            with replaced(self._file) as draft:
+                draft.write_text(json.dumps(content, indent=1), encoding="utf-8")
         except OSError as error:  # without the file, each start tries anew
             logger.warning("the verdict on execution paths is not kept: %s", error)
 

@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from voxcpm_openai.files import replaced
+
 logger = logging.getLogger(__name__)
 
 FOLDER = Path(__file__).parent
@@ -133,17 +135,11 @@ def _compile(path: Path, flags: tuple[str, ...]) -> None:
     program = compiler()
     if program is None:
         raise NotBuilt(f"there is no C++ compiler: {', '.join(COMPILERS)}, or CXX")
-    handle, name = tempfile.mkstemp(suffix=".so", dir=path.parent)
-    os.close(handle)
-    made = Path(name)
-    try:
+    with replaced(path) as made:
         sources = [str(FOLDER / source) for source in SOURCES]
-        _run([program, *flags, *sources, "-o", name])
+        _run([program, *flags, *sources, "-o", str(made)])
         content = made.read_bytes()
         made.write_bytes(content + hashlib.sha256(content).digest())
-        made.replace(path)
-    finally:
-        made.unlink(missing_ok=True)
 
 
 def _run(command: list[str]) -> None:
