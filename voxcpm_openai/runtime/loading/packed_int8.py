@@ -18,6 +18,11 @@ from torch import Tensor
 ROWS = 144
 """The number of rows that weights are packed for.  Any number works; only 1 is much slower."""
 
+_capsule = ctypes.PYFUNCTYPE(ctypes.py_object, *[ctypes.c_void_p] * 3)(
+    ("PyCapsule_New", ctypes.pythonapi)
+)
+"""Python's object for a pointer: the pointer, a name, a destructor."""
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -111,8 +116,6 @@ def _opaque(memory: Tensor, layout: Layout) -> Tensor:
     )
     if failed:
         raise RuntimeError("PyTorch made no tensor")
-    capsule = ctypes.pythonapi.PyCapsule_New
-    capsule.restype, capsule.argtypes = ctypes.py_object, [ctypes.c_void_p] * 3
     take = torch._C._aoti.alloc_tensor_by_stealing_from_void_ptr
-    tensor: Tensor = take(capsule(made, None, None))
+    tensor: Tensor = take(_capsule(made, None, None))
     return tensor
