@@ -235,10 +235,10 @@ class UpstreamEngine(Engine):
     # In the engine's thread
 
     def _run(self, load: Callable[[], Any], loaded: Future[Any]) -> None:
-        try:
-            loaded.set_result(load())
-        except Exception as error:  # noqa: BLE001  (raised again where the engine is made)
-            loaded.set_exception(error)
+        from voxcpm_openai.runtime.threads import settle
+
+        settle(loaded, load)
+        if loaded.exception():
             return
         while (stream := self._inbox.get()) is not None:
             with self._lock:

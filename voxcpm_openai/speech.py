@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator, Mapping
 
 from voxcpm_openai.checked_stream import CheckedStream
 from voxcpm_openai.contracts import Chunk, Engine, Usage, Utterance
-from voxcpm_openai.errors import InvalidRequest
+from voxcpm_openai.errors import InvalidRequest, SynthesisFailed
 from voxcpm_openai.gate import DeadlineGate
 from voxcpm_openai.output_chain import OutputChain
 from voxcpm_openai.speech_request import OutputSpec
@@ -66,7 +66,7 @@ class Speech:
         """The tokens that the engine used; final after the last chunk.  Raises SynthesisFailed."""
         try:
             return self._stream.usage
-        except Exception:
+        except SynthesisFailed:
             self._complete = False  # the client is sent the error in an event
             raise
 

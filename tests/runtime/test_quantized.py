@@ -22,12 +22,7 @@ from voxcpm_openai.runtime.model.linear import Int8
 from voxcpm_openai.runtime.model.ops import TorchOps
 from voxcpm_openai.testing.streams import Stream, alone, normal
 
-pytestmark = [
-    needs_int8,
-    pytest.mark.skipif(
-        not packed_int8.can_restore(), reason="this PyTorch cannot restore packed weights"
-    ),
-]
+pytestmark = needs_int8
 
 TEXT = "the hello"
 

@@ -305,7 +305,7 @@ def test_importing_the_package_starts_no_thread_and_loads_nothing_heavy() -> Non
 
 
 def test_the_torch_free_part_of_the_runtime_is_imported_without_torch() -> None:
-    with_torch = set("checkpoint inspection packed_int8 quantized random_weights".split())
+    with_torch = set("checkpoint inspection packed_int8 pickled quantized random_weights".split())
     with_torch |= {"shapes", "tokenizer", "upstream"}
     names = [
         name

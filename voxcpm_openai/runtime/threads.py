@@ -21,7 +21,7 @@ def run_in_fresh_thread(work: Callable[[], T]) -> T:
     thread that ends.  The thread is a daemon: a process that exits does not wait for it.
     """
     result: Future[T] = Future()
-    thread = threading.Thread(target=_settle, args=(result, work), name="voxcpm-torch", daemon=True)
+    thread = threading.Thread(target=settle, args=(result, work), name="voxcpm-torch", daemon=True)
     thread.start()
     thread.join()
     return result.result()
@@ -50,7 +50,7 @@ class LastingThread:
                     target=_run, args=(self._work,), name=self._name, daemon=True
                 )
                 self._thread.start()
-        self._work.put(lambda: _settle(result, work))
+        self._work.put(lambda: settle(result, work))
         return result.result()
 
 
@@ -61,7 +61,8 @@ def _run(works: SimpleQueue[Callable[[], None] | None]) -> None:
         del work  # what it refers to must not live until the next one
 
 
-def _settle(result: Future[T], work: Callable[[], T]) -> None:
+def settle(result: Future[T], work: Callable[[], T]) -> None:
+    """Give a future what ``work`` returns or raises, for the thread that waits for it."""
     try:
         result.set_result(work())
     except BaseException as error:  # noqa: BLE001  (raised again in the caller's thread)

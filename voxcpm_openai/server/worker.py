@@ -212,7 +212,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         def run() -> None:
             try:
                 handler(stream)
-            except Exception:
+            except Exception:  # the handler is the app's: any fault of it ends this connection only
                 logger.exception("a connection failed after its upgrade")
             finally:
                 end()

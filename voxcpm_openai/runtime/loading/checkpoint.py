@@ -15,6 +15,7 @@ from torch import Tensor
 from voxcpm_openai.runtime.errors import CheckpointError
 from voxcpm_openai.runtime.loading.files import MODEL_FILES, VAE_FILES
 from voxcpm_openai.runtime.loading.packed_int8 import can_restore
+from voxcpm_openai.runtime.loading.pickled import pickled_tensors
 from voxcpm_openai.runtime.loading.quantized import QuantizedWeights
 
 
@@ -103,17 +104,9 @@ class TensorFile:
             raise CheckpointError(f"{self.path} is not a safetensors file: {error}") from error
 
     def _pickled(self) -> Callable[[str], Tensor]:
-        try:
-            # Memory-mapped: the system can evict the pages at any time.  PyTorch maps zip archives
-            # only, which it has written since 1.6.
-            mmap = zipfile.is_zipfile(self.path)
-            content = torch.load(self.path, map_location="cpu", weights_only=True, mmap=mmap)
-        except Exception as error:  # torch and pickle raise many types here
-            raise CheckpointError(f"{self.path} cannot be read: {error}") from error
-        tensors = content.get("state_dict", content) if isinstance(content, dict) else content
-        if not isinstance(tensors, dict):
-            raise CheckpointError(f"{self.path} holds no tensors by name.")
-        return tensors.__getitem__
+        # Memory-mapped: the system can evict the pages at any time.  PyTorch maps zip archives,
+        # which it has written since 1.6, and nothing else.
+        return pickled_tensors(self.path, "cpu", mmap=zipfile.is_zipfile(self.path)).__getitem__
 
 
 class Weights:

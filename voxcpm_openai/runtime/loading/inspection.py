@@ -12,6 +12,7 @@ import torch
 
 from voxcpm_openai.runtime.errors import CheckpointError
 from voxcpm_openai.runtime.loading.files import check_whole, safetensors_header
+from voxcpm_openai.runtime.loading.pickled import pickled_tensors
 from voxcpm_openai.runtime.loading.shapes import Shapes
 
 DTYPES = {
@@ -99,14 +100,7 @@ def _safetensors(path: Path) -> dict[str, TensorInfo]:
 
 
 def _pickled(path: Path) -> dict[str, TensorInfo]:
-    try:
-        content = torch.load(path, map_location="meta", weights_only=True)
-    except Exception as error:  # torch and pickle raise many types here
-        reason = str(error).partition("\n")[0]
-        raise CheckpointError(f"{path.name} cannot be read: {reason}") from error
-    tensors = content.get("state_dict", content) if isinstance(content, dict) else content
-    if not isinstance(tensors, dict):
-        raise CheckpointError(f"{path.name} holds no tensors by name.")
+    tensors = pickled_tensors(path, "meta")
     return {
         str(name): TensorInfo(tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
         for name, tensor in tensors.items()
