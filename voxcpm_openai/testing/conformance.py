@@ -11,7 +11,8 @@ It needs no test framework: a broken contract is an AssertionError.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import cast
 
@@ -125,10 +126,8 @@ class _Check:
             streams = [self.start(utterance), self.start(utterance)]
             for chunks in self.heard(streams):
                 _check_order(chunks, segments)
-            try:
+            with _faults("after the last chunk, continuation:"):
                 continuation = cast("ContinuingStream", streams[0]).continuation
-            except Exception as error:
-                raise AssertionError(f"after the last chunk, continuation: {error!r}") from error
             for stream in streams:
                 _close(stream)
 
@@ -191,12 +190,11 @@ class _Check:
             requests.append(replace(self.utterance(1), voice=replace(self.voice, options=options)))
         for request in requests:
             case = f"{request.segments[0].text!r} with {dict(request.options)}"
-            try:
+            reader = None
+            with _faults(f"{case}:", " is not a RequestError", may_refuse=True):
                 reader = StreamReader(self.engine.synthesize(request))
-            except RequestError:
+            if reader is None:
                 continue
-            except Exception as error:
-                raise AssertionError(f"{case}: {error!r} is not a RequestError") from error
             _assert(reader.wait_for_end(self.timeout), f"{case} hangs: {self._waited()}")
             _assert_request_error(reader.error, case)
 
@@ -212,12 +210,8 @@ class _Check:
                 f"stop() did not end an open stream: {self._waited()}",
             )
             _assert_request_error(reader.error, "a stream that was open at stop()")
-        try:
+        with _faults("synthesize after stop() raised", may_refuse=True):
             self.engine.synthesize(self.utterance(1)).close()
-        except RequestError:
-            pass
-        except Exception as error:
-            raise AssertionError(f"synthesize after stop() raised {error!r}") from error
 
     def utterance(self, segments: int) -> Utterance:
         """Return an utterance of n equal segments."""
@@ -226,14 +220,13 @@ class _Check:
 
     def start(self, utterance: Utterance) -> AudioStream:
         """Return a stream of the engine.  It must not refuse the text and the voice."""
-        try:
+        where = (
+            f" at {self.text!r} with the voice {self.voice.id!r} "
+            f"and the continuation {utterance.continuation!r}; "
+            "pass a text and a voice that the engine can speak"
+        )
+        with _faults("synthesize raised", where):
             stream = self.engine.synthesize(utterance)
-        except Exception as error:
-            raise AssertionError(
-                f"synthesize raised {error!r} at {self.text!r} with the voice {self.voice.id!r} "
-                f"and the continuation {utterance.continuation!r}; "
-                "pass a text and a voice that the engine can speak"
-            ) from error
         continues = self.engine.capabilities.continues
         _require("", stream_problems(stream, continues=continues))
         _assert(iter(stream) is stream, "iter(stream) must return the stream itself")
@@ -278,11 +271,22 @@ def _check_name(engine: Engine) -> None:
         raise AssertionError(f"name cannot be set: {error}") from error
 
 
-def _close(stream: AudioStream) -> None:
+@contextmanager
+def _faults(before: str, after: str = "", *, may_refuse: bool = False) -> Iterator[None]:
+    """Raise AssertionError for an error of the block, with words before and after it.
+
+    ``may_refuse``: a RequestError is none.
+    """
     try:
+        yield
+    except Exception as error:  # the engine is somebody's, and may raise any type
+        if not (may_refuse and isinstance(error, RequestError)):
+            raise AssertionError(f"{before} {error!r}{after}") from error
+
+
+def _close(stream: AudioStream) -> None:
+    with _faults("close() raised"):
         stream.close()
-    except Exception as error:
-        raise AssertionError(f"close() raised {error!r}") from error
 
 
 def _check_chunks(chunks: Iterable[Chunk]) -> None:

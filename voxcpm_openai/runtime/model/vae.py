@@ -132,6 +132,7 @@ class VAEDecoder:
     def use_bfloat16(self, bound: float, frames: Tensor, ops: Ops) -> float:
         """Let bfloat16 pass between fused operators if samples differ by ``bound`` dB or more.
 
+        Once at most: the decoder must still be in float32, with which it is compared.
         Returns the ratio of the samples of ``frames [B, C, T]`` to their change, in dB.
         """
         rounding = self._fuse(torch.bfloat16)
