@@ -86,6 +86,22 @@ def test_concurrent_identical_requests_are_synthesized_once(
     assert stored(cache) == b"onetwothree"
 
 
+def test_a_speech_that_is_stored_while_a_request_looks_for_it_is_found(
+    cache: SpeechCache, engine: ControlledEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.allow(9)
+    get = cache._store.get
+
+    def slow_get(key: str) -> Source | None:
+        monkeypatch.setattr(cache._store, "get", get)
+        read(cache.source(key, engine.producer()))
+        return None  # what it found before
+
+    monkeypatch.setattr(cache._store, "get", slow_get)
+    assert read(cache.source("a", engine.producer())) == b"onetwothree"
+    assert engine.opened == 1
+
+
 def test_a_late_request_gets_the_produced_chunks_at_once(
     cache: SpeechCache, engine: ControlledEngine
 ) -> None:
@@ -105,9 +121,8 @@ def test_requests_with_different_keys_share_nothing(
 ) -> None:
     engine.allow(9)
     with ended(cache, engine):
-        one = cache.source("a", engine.producer(chunks=[b"a"]))
-        other = cache.source("b", engine.producer(chunks=[b"b"]))
-        assert (read(one), read(other)) == (b"a", b"b")
+        sources = [cache.source(key, engine.producer(chunks=[key.encode()])) for key in "ab"]
+        assert [read(source) for source in sources] == [b"a", b"b"]
     assert engine.opened == 2
 
 

@@ -43,6 +43,8 @@ class SpeechCache:
         self._own = own
         self._clips = ClipHashes()
         self._shared: dict[str, SharedSpeech] = {}
+        self._ended = 0
+        """How many shared speeches can no longer be joined; changed after they are stored."""
         self._lock = threading.RLock()
 
     def key(
@@ -66,15 +68,18 @@ class SpeechCache:
 
         ``producer``: is used on a miss, if no concurrent request makes the speech.
         """
-        with self._lock:
-            if (shared := self._shared.get(key)) is not None:
-                return shared.subscribe(producer)
-        if (stored := self._store.get(key)) is not None:
-            return stored
-        with self._lock:
-            if (shared := self._shared.get(key)) is None:
-                shared = self._shared[key] = self._share(key)
-            return shared.subscribe(producer)
+        looked_at = -1
+        while True:
+            with self._lock:
+                shared = self._shared.get(key)
+                # None has ended since the store had no entry, so none was stored meanwhile.
+                if shared is None and looked_at == self._ended:
+                    shared = self._shared[key] = self._share(key)
+                if shared is not None:
+                    return shared.subscribe(producer)
+                looked_at = self._ended
+            if (stored := self._store.get(key)) is not None:
+                return stored
 
     def count(self, *, hit: bool) -> None:
         """Count a response."""
@@ -87,8 +92,13 @@ class SpeechCache:
             self._lock,
             min(MAX_BUFFERED, self._store.max_entry),
             partial(self._put, key),
-            partial(self._shared.__delitem__, key),
+            partial(self._end, key),
         )
+
+    def _end(self, key: str) -> None:
+        """Forget a shared speech.  The lock is held."""
+        del self._shared[key]
+        self._ended += 1
 
     def _put(self, key: str, shared: SharedSpeech) -> None:
         assert shared.producer is not None
