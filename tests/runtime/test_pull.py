@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -155,18 +156,23 @@ def test_a_file_that_is_corrupted_in_the_cache_is_found_by_the_next_pull(server:
             hub.pull(MODEL, server.url)
 
 
-def test_if_the_hub_cannot_be_reached_the_error_names_alternatives(
-    server: Hub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+@pytest.fixture(name="unreachable")
+def _unreachable() -> Iterator[str]:
+    """The URL of a port that refuses connections."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+
+
+@pytest.mark.usefixtures("server")
+def test_if_the_hub_cannot_be_reached_the_error_names_alternatives(unreachable: str) -> None:
     with pytest.raises(HubError, match=r"--mirror URL.*copy the cache"):
-        hub.pull(MODEL)
+        hub.pull(MODEL, unreachable)
 
 
 def test_if_the_hub_cannot_be_reached_an_incomplete_checkpoint_is_an_error(
-    server: Hub, monkeypatch: pytest.MonkeyPatch
+    server: Hub, unreachable: str
 ) -> None:
     (hub.pull(MODEL, server.url) / "tokenizer.json").unlink()
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(HubError, match=r"tokenizer\.json is missing"):
-        hub.pull(MODEL)
+        hub.pull(MODEL, unreachable)
